@@ -1,0 +1,195 @@
+//! What is known of a session: its calls and its variables.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::commit::EndCause;
+use crate::domain::caller::{Assurance, CallerDetails, CallerSource, Presentation};
+use crate::domain::ids::{CallId, InstanceId, SessionId, SwitchName, VariableName};
+use crate::domain::time::Timestamp;
+use crate::domain::value::JsonText;
+
+/// One caller at one release, or one withheld call. Cheap to clone: what is large is shared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// The pseudonym; never changes.
+    pub id: SessionId,
+    /// The release it belongs to.
+    pub instance: InstanceId,
+    /// Start of the first call; none before the first commit.
+    pub first_contact: Option<Timestamp>,
+    /// Start of the latest counted call.
+    pub last_contact: Option<Timestamp>,
+    /// Number of counted calls. A reopened call is not counted again.
+    pub contacts: u64,
+    /// Raised by one for every commit that changes variables; never reused.
+    pub revision: u64,
+    /// Number of commits of this session. Recovery finds by it what a record holds already.
+    pub ordinal: u64,
+    /// The latest real call event, or set or delete of a variable (PRODUCT.md 4.1).
+    pub last_activity: Timestamp,
+    /// `session` and `user` variables, sorted by name.
+    pub variables: Vec<Arc<Variable>>,
+    /// Active calls in the order of their start.
+    pub calls: Vec<Arc<Call>>,
+    /// Calls that ended in the last 32 s and may be reopened (PRODUCT.md 4.3); at most 8.
+    pub ended: Vec<Arc<Call>>,
+}
+
+/// How long a variable lives (PRODUCT.md 4.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lifetime {
+    /// Until the call ends; seen by that call only.
+    Call,
+    /// Until a new call starts or the session was idle for its retention.
+    Session,
+    /// Until deleted by hand, erasure or purge.
+    User,
+}
+
+impl Lifetime {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Lifetime::Call => "call",
+            Lifetime::Session => "session",
+            Lifetime::User => "user",
+        }
+    }
+}
+
+/// A name with a value and an end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Variable {
+    /// Unique among the session's `session` and `user` variables, and among one call's.
+    pub name: VariableName,
+    /// Checked, compact JSON.
+    pub value: JsonText,
+    /// Where it is kept and how long.
+    pub lifetime: Lifetime,
+    /// The session's revision at which it was last set.
+    pub revision: u64,
+    /// When it was last set.
+    pub set_at: Timestamp,
+    /// The end by its own `ttl`, if it has one.
+    pub ttl_end: Option<Timestamp>,
+}
+
+/// `started → ringing → answered → ended`; any may be skipped, none goes back (PRODUCT.md 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CallState {
+    /// Reported, nothing more.
+    Started,
+    /// The called party's phone rings.
+    Ringing,
+    /// Connected.
+    Answered,
+    /// Over.
+    Ended,
+}
+
+impl CallState {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            CallState::Started => "started",
+            CallState::Ringing => "ringing",
+            CallState::Answered => "answered",
+            CallState::Ended => "ended",
+        }
+    }
+}
+
+/// Which side the caller is on (PRODUCT.md 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum Direction {
+    /// The caller is in `from`, the release in `to`.
+    #[default]
+    Inbound,
+    /// The caller is in `to`, the release in `from`.
+    Outbound,
+}
+
+/// One switch reporting a call: its configured name and its peer address.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Leg {
+    /// The configured switch.
+    pub switch: SwitchName,
+    /// Where it connects from, without the port: a switch that reconnects is the same leg.
+    pub peer: IpAddr,
+}
+
+/// One call of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// The switch's identifier.
+    pub id: CallId,
+    /// How far it is.
+    pub state: CallState,
+    /// When recalld heard of it first.
+    pub started_at: Timestamp,
+    /// When it first rang.
+    pub ringing_at: Option<Timestamp>,
+    /// When it was answered.
+    pub answered_at: Option<Timestamp>,
+    /// When its last leg ended.
+    pub ended_at: Option<Timestamp>,
+    /// Why it ended.
+    pub end_cause: Option<EndCause>,
+    /// The SIP status of a failed call, if the switch said one.
+    pub end_code: Option<u16>,
+    /// The switch's own time of the start; shown, never used for lifetimes.
+    pub switch_at: Option<Timestamp>,
+    /// The switches that report it.
+    pub legs: Vec<Leg>,
+    /// Which side the caller is on.
+    pub direction: Direction,
+    /// May the caller ID be shown.
+    pub presentation: Presentation,
+    /// Where the caller ID was taken from.
+    pub source: CallerSource,
+    /// How far the caller ID can be trusted.
+    pub assurance: Assurance,
+    /// Whether the session existed before this call.
+    pub returning: bool,
+    /// The contact before this call.
+    pub previous_contact: Option<Timestamp>,
+    /// Whether this is an INVITE repeated with credentials.
+    pub reopened: bool,
+    /// `call` variables, sorted by name.
+    pub variables: Vec<Arc<Variable>>,
+    /// Number, display name and headers: in memory while the call is up, never on disk (PRODUCT.md 3.6).
+    #[serde(skip)]
+    pub details: Option<Arc<CallerDetails>>,
+}
+
+impl Session {
+    /// A session of which nothing is known yet.
+    #[must_use]
+    pub fn unopened(id: SessionId, instance: InstanceId, now: Timestamp) -> Self {
+        Self {
+            id,
+            instance,
+            first_contact: None,
+            last_contact: None,
+            contacts: 0,
+            revision: 0,
+            ordinal: 0,
+            last_activity: now,
+            variables: Vec::new(),
+            calls: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// The active call with this call ID.
+    #[must_use]
+    pub fn call(&self, id: &CallId) -> Option<&Arc<Call>> {
+        self.calls.iter().find(|call| call.id == *id)
+    }
+}
