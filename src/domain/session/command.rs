@@ -56,6 +56,8 @@ pub enum Command {
         /// The new assurance.
         level: Assurance,
     },
+    /// A timer fired: what has expired is deleted. Not activity.
+    Expire,
 }
 
 /// The start of a call, the caller already recognised.

@@ -22,6 +22,8 @@ pub struct Session {
     pub first_contact: Option<Timestamp>,
     /// Start of the latest counted call.
     pub last_contact: Option<Timestamp>,
+    /// Start of the latest new call: one that found no other call active (PRODUCT.md 4.1).
+    pub new_call_at: Option<Timestamp>,
     /// Number of counted calls. A reopened call is not counted again.
     pub contacts: u64,
     /// Raised by one for every commit that changes variables; never reused.
@@ -177,6 +179,7 @@ impl Session {
             instance,
             first_contact: None,
             last_contact: None,
+            new_call_at: None,
             contacts: 0,
             revision: 0,
             ordinal: 0,
