@@ -1,6 +1,18 @@
 //! The life of a session and its calls (PRODUCT.md 4), as an event-sourced state machine. The same
 //! commits applied to the same state always give the same state, which is what recovery after a crash
 //! lives on.
+//!
+//! | file | what it says |
+//! |---|---|
+//! | `state` | what is known of a session, its calls and its variables |
+//! | `command`, `commit` | what is asked, what happened |
+//! | `decide` | from a command to a commit; what has expired goes first |
+//! | `calls` | start, reset of `session` variables, legs, the same call ID again, end |
+//! | `variables` | names, lifetimes, conditions, assurance, limits |
+//! | `expiry` | when a variable ends |
+//! | `apply` | from a commit to the next state |
+//! | `context` | what a reader sees |
+//! | `invariants` | what always holds |
 
 mod apply;
 mod calls;
@@ -12,6 +24,8 @@ mod expiry;
 mod invariants;
 mod rules;
 mod state;
+#[cfg(test)]
+mod tests;
 mod variables;
 
 pub use command::{Authority, Change, Command, Condition, SetVariable, Start};

@@ -1,0 +1,9 @@
+//! The promises of PRODUCT.md 3.4, 3.5 and 4, one by one and against a model.
+
+mod calls;
+mod lifetimes;
+mod model;
+mod model_test;
+mod names;
+mod record;
+mod world;
