@@ -1,1 +1,80 @@
 //! The configuration file (PRODUCT.md 8): strict TOML into checked values, without binding anything.
+//!
+//! [`Config::parse`] takes a text and gives values that the rest of the daemon uses without looking twice: ranges hold,
+//! names are unique, every tenant a switch names exists. `file` is the file as written, `read` reads single values,
+//! `check` holds what must be true across keys. Whether files and addresses can be opened is the daemon's business.
+
+mod check;
+mod error;
+mod file;
+mod read;
+mod reload;
+mod switches;
+mod tables;
+mod tenants;
+#[cfg(test)]
+mod tests;
+mod warnings;
+
+pub use error::ConfigError;
+pub use switches::{Protocol, Switch};
+pub use tables::{Admin, Api, Data, Durability, Keys, Limits, Privacy};
+pub use tenants::{ApiKey, Generation, Release, Scope, Scopes, Tenant};
+
+use crate::domain::ids::{InstanceId, ReleaseId, TenantId};
+use crate::domain::session::Rules;
+
+/// A checked configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// What lies on the disk.
+    pub data: Data,
+    /// Where the root key is.
+    pub keys: Keys,
+    /// Where voice apps connect.
+    pub api: Api,
+    /// Where operators and monitoring connect.
+    pub admin: Admin,
+    /// What is refused, and when.
+    pub limits: Limits,
+    /// Promises about deletion.
+    pub privacy: Privacy,
+    /// The customers.
+    pub tenants: Vec<Tenant>,
+    /// The links to SIP switches.
+    pub switches: Vec<Switch>,
+}
+
+impl Config {
+    /// Reads and checks the text of a configuration file.
+    ///
+    /// # Errors
+    /// The first fault, with its place and what to write instead.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        let file = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, &error))?;
+        check::check(file).map_err(|fault| fault.locate(text))
+    }
+
+    /// The tenant with this id.
+    #[must_use]
+    pub fn tenant(&self, id: &TenantId) -> Option<&Tenant> {
+        self.tenants.iter().find(|tenant| tenant.id == *id)
+    }
+
+    /// The rules of one release, if it is configured.
+    #[must_use]
+    pub fn rules(&self, tenant: &TenantId, instance: &InstanceId) -> Option<Rules> {
+        let release = self.tenant(tenant)?.release(instance)?;
+        Some(Rules {
+            release: ReleaseId { tenant: tenant.clone(), instance: instance.clone() },
+            session_retention: release.session_retention,
+            user_idle_limit: release.user_idle_limit,
+            reset: release.reset,
+            anonymous_sessions: release.anonymous_sessions,
+            keep_number: release.keep_number,
+            min_assurance: release.min_assurance,
+            min_assurance_for: release.min_assurance_for.clone(),
+            limits: self.limits.session,
+        })
+    }
+}
