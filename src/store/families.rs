@@ -1,0 +1,109 @@
+//! The column families and how RocksDB is set up for each (the key layouts are in `layout`).
+
+use std::path::Path;
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options,
+};
+
+use super::error::StoreError;
+
+/// Every commit: the only write an event waits for.
+pub(super) const LOG: &str = "log";
+/// One sealed record per session.
+pub(super) const SESSIONS: &str = "sessions";
+/// Sessions whose record holds an active call.
+pub(super) const ACTIVE: &str = "active";
+/// Keyed values to session IDs.
+pub(super) const ALIASES: &str = "aliases";
+/// Sessions by coarse deadline.
+pub(super) const EXPIRY: &str = "expiry";
+/// The audit chain.
+pub(super) const AUDIT: &str = "audit";
+/// Versions of pseudonym keys.
+pub(super) const KEYS: &str = "keys";
+/// Numbers of tenants and releases, progress of the log, format, epoch.
+pub(super) const META: &str = "meta";
+
+/// How a family is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Profile {
+    /// Read and written at random places: bloom filter and compression pay.
+    Points,
+    /// Written at one end, trimmed at the other, read in order: neither pays.
+    Queue,
+}
+
+const FAMILIES: [(&str, Profile, usize); 8] = [
+    (LOG, Profile::Queue, 64 << 20),
+    (SESSIONS, Profile::Points, 32 << 20),
+    (ACTIVE, Profile::Points, 4 << 20),
+    (ALIASES, Profile::Points, 16 << 20),
+    (EXPIRY, Profile::Queue, 8 << 20),
+    (AUDIT, Profile::Queue, 1 << 20),
+    (KEYS, Profile::Points, 1 << 20),
+    (META, Profile::Points, 1 << 20),
+];
+
+/// Opens the database, or makes it.
+pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
+    let cache = Cache::new_lru_cache(cache_bytes);
+    let families = FAMILIES
+        .iter()
+        .map(|(name, profile, memory)| ColumnFamilyDescriptor::new(*name, family_options(*profile, *memory, &cache)));
+    Ok(DB::open_cf_descriptors(&database_options(), path, families)?)
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_paranoid_checks(true);
+    // A torn tail was never answered. Anything else in the write-ahead log that does not read is a loss,
+    // and must stop the start: point-in-time recovery would silently drop answered commits behind it.
+    options.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    options.set_track_and_verify_wals_in_manifest(true);
+    // A recycled file holds old records behind the new ones, which blurs what a torn tail is.
+    options.set_recycle_log_file_num(0);
+    options.set_max_total_wal_size(256 << 20);
+    // The info log repeats keys; it stays small and few.
+    options.set_keep_log_file_num(4);
+    options.set_max_log_file_size(4 << 20);
+    options.set_stats_dump_period_sec(0);
+    options.set_stats_persist_period_sec(0);
+    options.set_max_open_files(512);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    // One thread writes.
+    options.set_allow_concurrent_memtable_write(false);
+    options.set_enable_write_thread_adaptive_yield(false);
+    options
+}
+
+fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let mut options = Options::default();
+    options.set_write_buffer_size(memory);
+    match profile {
+        Profile::Points => {
+            table.set_bloom_filter(10.0, false);
+            options.set_compression_type(DBCompressionType::Lz4);
+        }
+        Profile::Queue => options.set_compression_type(DBCompressionType::None),
+    }
+    options.set_block_based_table_factory(&table);
+    options
+}
+
+/// The handle of a family that `open` has made sure is there.
+pub(super) fn family<'db>(db: &'db DB, name: &'static str) -> Result<&'db ColumnFamily, StoreError> {
+    db.cf_handle(name).ok_or(StoreError::Incomplete("a column family is missing"))
+}
+
+/// The names of all families.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|(name, _, _)| *name)
+}

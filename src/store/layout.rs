@@ -1,0 +1,150 @@
+//! How keys of the database and the clear parts of its values are written. No plaintext identifier is
+//! part of a key, because RocksDB repeats keys in its own files: tenants and releases have numbers,
+//! session IDs are pseudonyms already.
+
+use crate::domain::ids::SessionId;
+
+/// A database key on the stack.
+#[derive(Clone, Copy)]
+pub(super) struct Key {
+    bytes: [u8; 64],
+    len: usize,
+}
+
+impl Key {
+    const fn new() -> Self {
+        Self { bytes: [0; 64], len: 0 }
+    }
+
+    fn with(mut self, part: &[u8]) -> Self {
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(part) {
+            *to = *from;
+        }
+        self.len += part.len();
+        self
+    }
+}
+
+impl AsRef<[u8]> for Key {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&self.bytes)
+    }
+}
+
+/// `log`: tenant, release, sequence, so that one release's log is one range in order.
+pub(super) fn log_key(tenant: u32, release: u32, sequence: u64) -> Key {
+    Key::new().with(&tenant.to_be_bytes()).with(&release.to_be_bytes()).with(&sequence.to_be_bytes())
+}
+
+/// The sequence of a `log` key.
+pub(super) fn log_sequence(key: &[u8]) -> Option<u64> {
+    (key.len() == 16).then(|| read_u64(key, 8)).flatten()
+}
+
+/// `sessions` and `active`: tenant, session ID.
+pub(super) fn session_key(tenant: u32, session: &SessionId) -> Key {
+    Key::new().with(&tenant.to_be_bytes()).with(session.as_bytes())
+}
+
+/// Reads [`session_key`] back.
+pub(super) fn read_session_key(key: &[u8]) -> Option<(u32, SessionId)> {
+    Some((read_u32(key, 0)?, SessionId::from_bytes(key.get(4..)?)?))
+}
+
+/// `aliases`: tenant, key version, rule version, keyed value.
+pub(super) fn alias_key(tenant: u32, key_version: u32, rule_version: u16, value: &[u8; 32]) -> Key {
+    Key::new()
+        .with(&tenant.to_be_bytes())
+        .with(&key_version.to_be_bytes())
+        .with(&rule_version.to_be_bytes())
+        .with(value)
+}
+
+/// `meta`: a name and a number.
+pub(super) fn numbered_key(prefix: &[u8], number: u32) -> Key {
+    Key::new().with(prefix).with(&number.to_be_bytes())
+}
+
+/// `meta`: a session whose data is damaged.
+pub(super) fn damaged_key(prefix: &[u8], tenant: u32, session: &SessionId) -> Key {
+    Key::new().with(prefix).with(&tenant.to_be_bytes()).with(session.as_bytes())
+}
+
+pub(super) fn read_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes)
+}
+
+pub(super) fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
+    bytes.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes)
+}
+
+/// What stands before the sealed commit in a `log` value: the session in clear.
+pub(super) fn start_log_value(session: &SessionId, capacity: usize) -> Vec<u8> {
+    let mut value = Vec::with_capacity(capacity);
+    value.push(u8::try_from(session.as_bytes().len()).unwrap_or(0));
+    value.extend_from_slice(session.as_bytes());
+    value
+}
+
+/// What a `log` value says in clear, and its sealed commit. An empty sealed part means that the session
+/// was forgotten here: what came before it in the log must not come back to life.
+pub(super) fn read_log_value(value: &[u8]) -> Option<(SessionId, &[u8])> {
+    let (length, rest) = value.split_first()?;
+    let (session, sealed) = rest.split_at_checked(usize::from(*length))?;
+    Some((SessionId::from_bytes(session)?, sealed))
+}
+
+/// Bytes before the sealed record in a `sessions` value.
+const RECORD_HEADER: usize = 12;
+
+/// What stands before the sealed record in a `sessions` value: room for the sequence it contains, which
+/// only the writer knows, and the release.
+pub(super) fn start_record_value(release: u32, capacity: usize) -> Vec<u8> {
+    let mut value = Vec::with_capacity(capacity);
+    value.extend_from_slice(&0_u64.to_be_bytes());
+    value.extend_from_slice(&release.to_be_bytes());
+    value
+}
+
+/// Fills in the sequence a record contains.
+pub(super) fn set_applied(value: &mut [u8], applied: u64) {
+    for (to, from) in value.iter_mut().zip(applied.to_be_bytes()) {
+        *to = from;
+    }
+}
+
+/// The release of a `sessions` value and its sealed record.
+pub(super) fn read_record_value(value: &[u8]) -> Option<(u32, &[u8])> {
+    Some((read_u32(value, 8)?, value.get(RECORD_HEADER..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_they_are_written() {
+        for session in [SessionId::Caller([0xa5; 32]), SessionId::Anonymous([7; 16])] {
+            assert_eq!(read_session_key(session_key(9, &session).as_ref()), Some((9, session)));
+            let value = start_log_value(&session, 64);
+            assert_eq!(read_log_value(&value), Some((session, &[][..])));
+        }
+        assert_eq!(log_sequence(log_key(1, 2, u64::MAX).as_ref()), Some(u64::MAX));
+        assert_eq!(alias_key(1, 2, 3, &[4; 32]).as_ref().len(), 42);
+    }
+
+    #[test]
+    fn log_keys_sort_by_sequence_within_a_release() {
+        assert!(log_key(1, 1, 255).as_ref() < log_key(1, 1, 256).as_ref());
+        assert!(log_key(1, 1, u64::MAX).as_ref() < log_key(1, 2, 0).as_ref());
+    }
+
+    #[test]
+    fn short_values_are_no_values() {
+        assert_eq!(read_log_value(&[]), None);
+        assert_eq!(read_log_value(&[32, 1, 2]), None);
+        assert_eq!(read_record_value(&[0; 11]), None);
+        assert_eq!(log_sequence(&[0; 15]), None);
+        assert_eq!(read_session_key(&[0; 10]), None);
+    }
+}

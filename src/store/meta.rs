@@ -1,0 +1,173 @@
+//! What the store knows about itself: format, root key check, epoch, the numbers of tenants and releases,
+//! and how far the log is covered by records.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs;
+use std::path::Path;
+
+use data_encoding::HEXLOWER;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use rocksdb::{DB, Direction, IteratorMode, WriteBatch};
+use serde::{Deserialize, Serialize};
+
+use super::data_keys::write_durably;
+use super::error::StoreError;
+use super::families::{META, family};
+use super::layout;
+use super::sync_write;
+use crate::domain::ids::SessionId;
+
+/// The format of everything under the data directory that this program writes.
+pub(super) const FORMAT: u32 = 1;
+
+const FORMAT_KEY: &[u8] = b"format";
+const KEY_CHECK_KEY: &[u8] = b"key-check";
+const EPOCH_KEY: &[u8] = b"epoch";
+const PROGRESS_KEY: &[u8] = b"progress";
+const NUMBERS_KEY: &[u8] = b"numbers";
+pub(super) const TENANT_PREFIX: &[u8] = b"t/";
+pub(super) const RELEASE_PREFIX: &[u8] = b"r/";
+const DAMAGED_PREFIX: &[u8] = b"d/";
+
+/// The file beside the database that is read before the database is opened, because opening writes.
+const STAMP: &str = "recalld-data";
+
+/// Refuses a data directory of another root key or a later format before anything in it is touched, and
+/// stamps a new one.
+pub(super) fn check_stamp(data: &Path, database: &Path, key_check: &[u8; 16]) -> Result<(), StoreError> {
+    let path = data.join(STAMP);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            if database.exists() {
+                return Err(StoreError::Incomplete("the file recalld-data is missing beside the database"));
+            }
+            let text = format!("format {FORMAT}\nkey-check {}\n", HEXLOWER.encode(key_check));
+            return write_durably(&path, text.as_bytes());
+        }
+        Err(error) => return Err(StoreError::io(&path, error)),
+    };
+    let unreadable = StoreError::Incomplete("the file recalld-data cannot be read");
+    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    let found = line("format").and_then(|number| number.parse().ok()).ok_or(unreadable.clone())?;
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { found, known: FORMAT });
+    }
+    let check = line("key-check").and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok()).ok_or(unreadable)?;
+    if check != key_check { Err(StoreError::WrongRootKey) } else { Ok(()) }
+}
+
+/// What is made once, when the database is made, and checked at each start. Gives the epoch.
+pub(super) fn check_database(db: &DB, key_check: &[u8; 16]) -> Result<[u8; 16], StoreError> {
+    let meta = family(db, META)?;
+    let Some(format) = db.get_pinned_cf(meta, FORMAT_KEY)? else {
+        let mut epoch = [0; 16];
+        SysRng.try_fill_bytes(&mut epoch).map_err(|error| StoreError::io(Path::new("getrandom"), error))?;
+        let mut batch = WriteBatch::default();
+        batch.put_cf(meta, FORMAT_KEY, FORMAT.to_be_bytes());
+        batch.put_cf(meta, KEY_CHECK_KEY, key_check);
+        batch.put_cf(meta, EPOCH_KEY, epoch);
+        sync_write(db, batch)?;
+        return Ok(epoch);
+    };
+    let found = layout::read_u32(&format, 0).ok_or(StoreError::Incomplete("its format cannot be read"))?;
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { found, known: FORMAT });
+    }
+    if db.get_pinned_cf(meta, KEY_CHECK_KEY)?.is_none_or(|check| *check != key_check[..]) {
+        return Err(StoreError::WrongRootKey);
+    }
+    let epoch = db.get_pinned_cf(meta, EPOCH_KEY)?.ok_or(StoreError::Incomplete("it has no epoch"))?;
+    (*epoch).try_into().map_err(|_| StoreError::Incomplete("its epoch cannot be read"))
+}
+
+/// How far the log is covered by records, trimmed, and how old it is. Written by the writer in the batch
+/// that is going out anyway.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(super) struct Progress {
+    /// Every sequence up to here is contained in a session's record.
+    pub(super) watermark: u64,
+    /// The highest sequence that was durable when this was written.
+    pub(super) high_water: u64,
+    /// Sequences before this one are no longer in the log.
+    pub(super) trimmed: u64,
+    /// Bytes ever written to the log.
+    pub(super) bytes: u64,
+    /// When the log was how long, for trimming by age and size, in order.
+    pub(super) marks: VecDeque<Mark>,
+}
+
+/// A point in the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    /// Milliseconds since the Unix epoch.
+    pub(super) at: i64,
+    /// The last sequence at that time.
+    pub(super) sequence: u64,
+    /// Bytes ever written to the log at that time.
+    pub(super) bytes: u64,
+}
+
+impl Progress {
+    pub(super) fn load(db: &DB) -> Result<Self, StoreError> {
+        match db.get_pinned_cf(family(db, META)?, PROGRESS_KEY)? {
+            None => Ok(Self::default()),
+            Some(value) => match value.split_first() {
+                Some((1, encoded)) => postcard::from_bytes(encoded).ok(),
+                _ => None,
+            }
+            .ok_or(StoreError::Incomplete("the progress of its log cannot be read")),
+        }
+    }
+
+    pub(super) fn put(&self, db: &DB, batch: &mut WriteBatch) -> Result<(), StoreError> {
+        let value = postcard::to_extend(self, vec![1_u8])
+            .map_err(|_| StoreError::Incomplete("the progress of its log cannot be written"))?;
+        batch.put_cf(family(db, META)?, PROGRESS_KEY, value);
+        Ok(())
+    }
+}
+
+/// The next number for a tenant or release. Numbers are never given twice: rows of a purged tenant may
+/// still lie in old files.
+pub(super) fn next_number(db: &DB) -> Result<u32, StoreError> {
+    match db.get_pinned_cf(family(db, META)?, NUMBERS_KEY)? {
+        None => Ok(1),
+        Some(value) => layout::read_u32(&value, 0).ok_or(StoreError::Incomplete("its numbers cannot be read")),
+    }
+}
+
+pub(super) fn put_next_number(db: &DB, batch: &mut WriteBatch, next: u32) -> Result<(), StoreError> {
+    batch.put_cf(family(db, META)?, NUMBERS_KEY, next.to_be_bytes());
+    Ok(())
+}
+
+/// Numbered entries of one kind: number and value.
+pub(super) fn numbered(db: &DB, prefix: &'static [u8]) -> Result<Vec<(u32, Vec<u8>)>, StoreError> {
+    let mut found = Vec::new();
+    for entry in db.iterator_cf(family(db, META)?, IteratorMode::From(prefix, Direction::Forward)) {
+        let (key, value) = entry?;
+        let Some(rest) = key.strip_prefix(prefix) else { break };
+        let number = layout::read_u32(rest, 0).ok_or(StoreError::Incomplete("a number cannot be read"))?;
+        found.push((number, value.into_vec()));
+    }
+    Ok(found)
+}
+
+/// Sessions whose data was found damaged and is not to be used until it is restored or erased. Kept over
+/// restarts: what is left of such a session would look whole once its log is trimmed.
+pub(super) fn damaged(db: &DB) -> Result<HashSet<(u32, SessionId)>, StoreError> {
+    let mut found = HashSet::new();
+    for entry in db.iterator_cf(family(db, META)?, IteratorMode::From(DAMAGED_PREFIX, Direction::Forward)) {
+        let (key, _) = entry?;
+        let Some(rest) = key.strip_prefix(DAMAGED_PREFIX) else { break };
+        found.extend(layout::read_session_key(rest));
+    }
+    Ok(found)
+}
+
+pub(super) fn put_damaged(db: &DB, batch: &mut WriteBatch, tenant: u32, session: &SessionId) -> Result<(), StoreError> {
+    batch.put_cf(family(db, META)?, layout::damaged_key(DAMAGED_PREFIX, tenant, session), []);
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! Reads: sessions, aliases, the log for watchers that resume, figures for operators.
+
+use std::sync::atomic::Ordering;
+
+use rocksdb::{DB, DBPinnableSlice, ErrorKind, ReadOptions, ReadTier};
+
+use super::error::StoreError;
+use super::families::{ALIASES, LOG, SESSIONS, family};
+use super::release::Release;
+use super::writer::AliasKey;
+use super::{Inner, Store, layout};
+use crate::domain::ids::{ReleaseId, SessionId, TenantId};
+use crate::domain::session::{Commit, Session};
+
+/// The answer of a read that must not touch the disk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cached<T> {
+    /// Answered from memory.
+    Known(T),
+    /// The disk has to be asked, on a thread that may block.
+    WouldBlock,
+}
+
+/// One commit of the log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogRecord {
+    /// Its place.
+    pub sequence: u64,
+    /// Whose commit.
+    pub session: SessionId,
+    /// What happened.
+    pub commit: Commit,
+}
+
+/// Approximate sizes, for status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Figures {
+    /// Session records.
+    pub sessions: u64,
+    /// Aliases.
+    pub aliases: u64,
+    /// Log records.
+    pub log_records: u64,
+    /// Bytes of the database files.
+    pub bytes: u64,
+}
+
+/// Whether a read may touch the disk.
+#[derive(Clone, Copy)]
+enum Tier {
+    Disk,
+    Memory,
+}
+
+impl Store {
+    /// A session's record. May block on the disk. What the log holds beyond it is known to whoever wrote it.
+    ///
+    /// # Errors
+    /// When the record is damaged or the disk cannot be read.
+    pub fn load(&self, tenant: &TenantId, session: &SessionId) -> Result<Option<(ReleaseId, Session)>, StoreError> {
+        match self.load_from(tenant, session, Tier::Disk)? {
+            Cached::Known(found) => Ok(found),
+            Cached::WouldBlock => Err(incomplete()),
+        }
+    }
+
+    /// A session's record, if that can be said without the disk.
+    ///
+    /// # Errors
+    /// When the record is damaged.
+    pub fn load_cached(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Cached<Option<(ReleaseId, Session)>>, StoreError> {
+        self.load_from(tenant, session, Tier::Memory)
+    }
+
+    fn load_from(
+        &self,
+        tenant: &TenantId,
+        session: &SessionId,
+        tier: Tier,
+    ) -> Result<Cached<Option<(ReleaseId, Session)>>, StoreError> {
+        let Some(number) = self.inner.registry.read().tenant(tenant) else { return Ok(Cached::Known(None)) };
+        if self.inner.damaged.contains(&(number, *session)) {
+            let what = "its log has a gap";
+            return Err(StoreError::Damaged { tenant: tenant.clone(), session: *session, what });
+        }
+        let key = layout::session_key(number, session);
+        match get(&self.inner.db, SESSIONS, key.as_ref(), tier)? {
+            Cached::WouldBlock => Ok(Cached::WouldBlock),
+            Cached::Known(None) => Ok(Cached::Known(None)),
+            Cached::Known(Some(value)) => {
+                self.inner.open_record(tenant, number, session, &value).map(|found| Cached::Known(Some(found)))
+            }
+        }
+    }
+
+    /// The session an alias leads to. May block on the disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn alias(&self, tenant: &TenantId, key: &AliasKey) -> Result<Option<SessionId>, StoreError> {
+        match self.alias_from(tenant, key, Tier::Disk)? {
+            Cached::Known(found) => Ok(found),
+            Cached::WouldBlock => Err(incomplete()),
+        }
+    }
+
+    /// The session an alias leads to, if that can be said without the disk.
+    ///
+    /// # Errors
+    /// When what is there cannot be read.
+    pub fn alias_cached(&self, tenant: &TenantId, key: &AliasKey) -> Result<Cached<Option<SessionId>>, StoreError> {
+        self.alias_from(tenant, key, Tier::Memory)
+    }
+
+    fn alias_from(
+        &self,
+        tenant: &TenantId,
+        key: &AliasKey,
+        tier: Tier,
+    ) -> Result<Cached<Option<SessionId>>, StoreError> {
+        let Some(number) = self.inner.registry.read().tenant(tenant) else { return Ok(Cached::Known(None)) };
+        let key = layout::alias_key(number, key.key_version, key.rule_version, &key.value);
+        match get(&self.inner.db, ALIASES, key.as_ref(), tier)? {
+            Cached::WouldBlock => Ok(Cached::WouldBlock),
+            Cached::Known(None) => Ok(Cached::Known(None)),
+            Cached::Known(Some(value)) => SessionId::from_bytes(&value)
+                .map(|session| Cached::Known(Some(session)))
+                .ok_or(StoreError::Incomplete("an alias cannot be read")),
+        }
+    }
+
+    /// Commits of a release after a sequence, at most `limit`, for a watcher that resumes. May block on
+    /// the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Trimmed`] if the log no longer goes back that far; damaged data. Then only a fresh
+    /// snapshot tells the watcher everything.
+    pub fn read_log(&self, release: &Release, after_sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
+        let (tenant, number) = (release.tenant(), release.number());
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(layout::log_key(tenant, number, u64::MAX).as_ref());
+        options.fill_cache(false);
+        let mut entries = self.inner.db.raw_iterator_cf_opt(family(&self.inner.db, LOG)?, options);
+        entries.seek(layout::log_key(tenant, number, after_sequence.saturating_add(1)));
+        let mut records = Vec::new();
+        while let Some((key, value)) = entries.item() {
+            if records.len() >= limit {
+                break;
+            }
+            let sequence = layout::log_sequence(key).ok_or_else(unreadable_log)?;
+            let (session, sealed) = layout::read_log_value(value).ok_or_else(unreadable_log)?;
+            if !sealed.is_empty() {
+                let commit = release.open_commit(&session, sealed).map_err(|error| StoreError::Damaged {
+                    tenant: release.id().tenant.clone(),
+                    session,
+                    what: error.0,
+                })?;
+                records.push(LogRecord { sequence, session, commit });
+            }
+            entries.next();
+        }
+        entries.status()?;
+        // Asked last: the place is noted before the trimming happens.
+        let trimmed = self.inner.trimmed.load(Ordering::SeqCst);
+        if after_sequence.saturating_add(1) < trimmed {
+            return Err(StoreError::Trimmed { trimmed });
+        }
+        Ok(records)
+    }
+
+    /// Approximate sizes, from RocksDB's own estimates.
+    ///
+    /// # Errors
+    /// When RocksDB does not tell.
+    pub fn figures(&self) -> Result<Figures, StoreError> {
+        let db = &self.inner.db;
+        let estimate = |name| -> Result<u64, StoreError> {
+            Ok(db.property_int_value_cf(family(db, name)?, "rocksdb.estimate-num-keys")?.unwrap_or(0))
+        };
+        let bytes = super::families::names()
+            .map(|name| Ok(db.property_int_value_cf(family(db, name)?, "rocksdb.total-sst-files-size")?.unwrap_or(0)))
+            .sum::<Result<u64, StoreError>>()?;
+        Ok(Figures { sessions: estimate(SESSIONS)?, aliases: estimate(ALIASES)?, log_records: estimate(LOG)?, bytes })
+    }
+}
+
+impl Inner {
+    pub(super) fn open_record(
+        &self,
+        tenant: &TenantId,
+        number: u32,
+        session: &SessionId,
+        value: &[u8],
+    ) -> Result<(ReleaseId, Session), StoreError> {
+        open_record(&self.registry.read(), tenant, number, session, value)
+    }
+}
+
+/// Opens the value of a session's record.
+pub(super) fn open_record(
+    registry: &super::release::Registry,
+    tenant: &TenantId,
+    number: u32,
+    session: &SessionId,
+    value: &[u8],
+) -> Result<(ReleaseId, Session), StoreError> {
+    let damaged = |what| StoreError::Damaged { tenant: tenant.clone(), session: *session, what };
+    let (release, sealed) = layout::read_record_value(value).ok_or_else(|| damaged("it is too short"))?;
+    let known = registry.by_number(release).filter(|known| known.tenant == number);
+    let known = known.ok_or_else(|| damaged("it names an unknown release"))?;
+    let release = known.release.as_ref().ok_or_else(|| StoreError::KeyMissing(tenant.clone()))?;
+    let record = release.open_record(session, sealed).map_err(|error| damaged(error.0))?;
+    Ok((known.id.clone(), record))
+}
+
+fn get<'db>(
+    db: &'db DB,
+    name: &'static str,
+    key: &[u8],
+    tier: Tier,
+) -> Result<Cached<Option<DBPinnableSlice<'db>>>, StoreError> {
+    let family = family(db, name)?;
+    let found = match tier {
+        Tier::Disk => db.get_pinned_cf(family, key),
+        Tier::Memory => {
+            let mut options = ReadOptions::default();
+            options.set_read_tier(ReadTier::BlockCache);
+            db.get_pinned_cf_opt(family, key, &options)
+        }
+    };
+    match found {
+        Ok(value) => Ok(Cached::Known(value)),
+        Err(error) if matches!(tier, Tier::Memory) && error.kind() == ErrorKind::Incomplete => Ok(Cached::WouldBlock),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn incomplete() -> StoreError {
+    StoreError::Database("a read that may block was not completed".to_owned())
+}
+
+fn unreadable_log() -> StoreError {
+    StoreError::Incomplete("a log record cannot be read")
+}

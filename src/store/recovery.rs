@@ -1,0 +1,359 @@
+//! From files to sessions at the start: the records of sessions with active calls, and over them what
+//! the log holds beyond the records.
+//!
+//! A commit is recognised by its session's ordinal: one that the record contains is skipped, one that
+//! leaves a gap means that this session's data is damaged. Damage of one session never stops the start;
+//! the end of the log missing does, because then answered changes of anybody may be gone.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Mutex, RwLock};
+use rocksdb::{DB, IteratorMode, ReadOptions, WriteBatch};
+
+use super::data_keys::KeyDirectory;
+use super::error::StoreError;
+use super::families::{self, ACTIVE, LOG, SESSIONS, family};
+use super::meta::{self, Progress};
+use super::metrics::StoreMetrics;
+use super::release::{Known, Registry, Release};
+use super::seal::Nonces;
+use super::trim::Window;
+use super::unrecorded::{SessionKey, Unrecorded};
+use super::writer::WriterStart;
+use super::{Inner, Store, StoreOptions, layout, read, sync_write};
+use crate::domain::ids::{ReleaseId, SessionId, TenantId};
+use crate::domain::session::{Commit, Session};
+
+/// What was going on when the data directory was closed.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// Sessions with active calls or with log records that their record does not contain.
+    pub sessions: Vec<RecoveredSession>,
+    /// Data that could not be used; the rest is not affected.
+    pub damaged: Vec<Damage>,
+    /// Log records read.
+    pub replayed: u64,
+    /// The sequence of the last log record.
+    pub last_sequence: u64,
+}
+
+/// A session as it was at the last answered change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecoveredSession {
+    /// Whose session.
+    pub release: ReleaseId,
+    /// Its state.
+    pub session: Session,
+    /// Whether its record has to be written: the log holds more than it. True also for sessions that
+    /// have no active call and are asked for by nobody.
+    pub unrecorded: bool,
+}
+
+/// Data that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Whose data, as far as that can be told.
+    pub tenant: Option<TenantId>,
+    /// Which session, as far as that can be told.
+    pub session: Option<SessionId>,
+    /// What is wrong.
+    pub what: &'static str,
+}
+
+/// How long a start is silent.
+const SILENCE: Duration = Duration::from_secs(2);
+
+pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreError> {
+    let StoreOptions { path, root, relaxed, log_window, log_bytes, cache_bytes, tick, on_failure } = options;
+    fs::create_dir_all(&path).map_err(|error| StoreError::io(&path, error))?;
+    let database = path.join("db");
+    meta::check_stamp(&path, &database, &root.check_value)?;
+    let db = families::open(&database, cache_bytes)?;
+    let epoch = meta::check_database(&db, &root.check_value)?;
+    let nonces = Nonces::new().map_err(|error| StoreError::io(&path, error))?;
+    let registry = Registry::load(&db, KeyDirectory::open(path.join("keys"), &root.wrapping_key)?, nonces)?;
+    let progress = Progress::load(&db)?;
+    let end = end_of_log(&db, &registry)?;
+    if end < progress.watermark {
+        return Err(StoreError::LogEndsEarly { end, watermark: progress.watermark });
+    }
+    let last = end.max(progress.high_water);
+    let mut replay = Replay::new(&db, &registry)?;
+    replay.load_active()?;
+    replay.log(&progress)?;
+    let (recovered, unrecorded) = replay.finish(last)?;
+    let damaged = meta::damaged(&db)?;
+    let active = active_keys(&db)?.into_iter().collect();
+    let start = WriterStart {
+        next_sequence: last.saturating_add(1),
+        active,
+        relaxed,
+        window: Window { age: log_window, bytes: log_bytes },
+        tick,
+        progress: progress.clone(),
+    };
+    let metrics = StoreMetrics::default();
+    let inner = Inner {
+        path,
+        epoch,
+        registry: RwLock::new(registry),
+        damaged,
+        unrecorded: Mutex::new(unrecorded),
+        trimmed: AtomicU64::new(progress.trimmed),
+        start: Mutex::new(Some(start)),
+        failure: OnceLock::new(),
+        on_failure,
+        metrics,
+        db,
+    };
+    Ok((Store { inner: Arc::new(inner) }, recovered))
+}
+
+/// The highest sequence in the log.
+fn end_of_log(db: &DB, registry: &Registry) -> Result<u64, StoreError> {
+    let mut entries = db.raw_iterator_cf(family(db, LOG)?);
+    let mut end = 0;
+    for (tenant, release) in registry.numbers() {
+        entries.seek_for_prev(layout::log_key(tenant, release, u64::MAX));
+        let first = layout::log_key(tenant, release, 0);
+        if let Some(key) = entries.key()
+            && key >= first.as_ref()
+        {
+            end = end.max(layout::log_sequence(key).unwrap_or(0));
+        }
+        entries.status()?;
+    }
+    Ok(end)
+}
+
+fn active_keys(db: &DB) -> Result<Vec<SessionKey>, StoreError> {
+    let mut keys = Vec::new();
+    for entry in db.iterator_cf(family(db, ACTIVE)?, IteratorMode::Start) {
+        let (key, _) = entry?;
+        keys.push(layout::read_session_key(&key).ok_or(StoreError::Incomplete("a key of family active"))?);
+    }
+    Ok(keys)
+}
+
+/// A session during the replay.
+struct Replayed {
+    release: u32,
+    state: State,
+    /// The first log record that its record does not contain, and when the log goes beyond it.
+    first: Option<u64>,
+}
+
+enum State {
+    Whole(Box<Session>),
+    /// Neither a record nor a commit so far.
+    Absent,
+    Broken(&'static str),
+}
+
+struct Replay<'a> {
+    db: &'a DB,
+    registry: &'a Registry,
+    /// Damaged in an earlier start.
+    known_damaged: HashSet<SessionKey>,
+    sessions: HashMap<SessionKey, Replayed>,
+    damaged: Vec<Damage>,
+    unrecorded: Unrecorded,
+    replayed: u64,
+    last_told: Instant,
+}
+
+impl<'a> Replay<'a> {
+    fn new(db: &'a DB, registry: &'a Registry) -> Result<Self, StoreError> {
+        let known_damaged = meta::damaged(db)?;
+        Ok(Self {
+            db,
+            registry,
+            known_damaged,
+            sessions: HashMap::new(),
+            damaged: Vec::new(),
+            unrecorded: Unrecorded::default(),
+            replayed: 0,
+            last_told: Instant::now(),
+        })
+    }
+
+    fn tell(&mut self, what: &str) {
+        if self.last_told.elapsed() >= SILENCE {
+            self.last_told = Instant::now();
+            tracing::info!(log_records = self.replayed, sessions = self.sessions.len(), "{what}");
+        }
+    }
+
+    fn load_active(&mut self) -> Result<(), StoreError> {
+        for (tenant, session) in active_keys(self.db)? {
+            if !self.known_damaged.contains(&(tenant, session)) {
+                let replayed = self.load(tenant, &session)?;
+                self.sessions.insert((tenant, session), replayed);
+            }
+            self.tell("loading sessions with active calls");
+        }
+        Ok(())
+    }
+
+    /// A session as its record tells it.
+    fn load(&self, tenant: u32, session: &SessionId) -> Result<Replayed, StoreError> {
+        let key = layout::session_key(tenant, session);
+        let (release, state) = match self.db.get_pinned_cf(family(self.db, SESSIONS)?, key)? {
+            None => (0, State::Absent),
+            Some(value) => {
+                let release = layout::read_record_value(&value).map_or(0, |(release, _)| release);
+                let name = self.registry.tenant_name(tenant);
+                let opened = name.map(|name| read::open_record(self.registry, name, tenant, session, &value));
+                match opened {
+                    Some(Ok((_, record))) => (release, State::Whole(Box::new(record))),
+                    Some(Err(StoreError::Damaged { what, .. })) => (release, State::Broken(what)),
+                    Some(Err(StoreError::KeyMissing(_))) => (release, State::Broken(NO_KEY)),
+                    Some(Err(error)) => return Err(error),
+                    None => (release, State::Broken("it belongs to no known tenant")),
+                }
+            }
+        };
+        Ok(Replayed { release, state, first: None })
+    }
+
+    /// Applies the log behind the watermark, one release after the other: a session belongs to one.
+    fn log(&mut self, progress: &Progress) -> Result<(), StoreError> {
+        let mut numbers: Vec<_> = self.registry.numbers().collect();
+        numbers.sort_unstable();
+        for (tenant, number) in numbers {
+            let registry = self.registry;
+            let Some(known) = registry.by_number(number) else { continue };
+            let mut options = ReadOptions::default();
+            options.set_iterate_upper_bound(layout::log_key(tenant, number, u64::MAX).as_ref());
+            options.set_readahead_size(2 << 20);
+            options.fill_cache(false);
+            let mut entries = self.db.raw_iterator_cf_opt(family(self.db, LOG)?, options);
+            entries.seek(layout::log_key(tenant, number, progress.watermark.saturating_add(1)));
+            let Some(release) = &known.release else {
+                let tenant = Some(known.id.tenant.clone());
+                self.damaged.push(Damage { tenant, session: None, what: NO_KEY });
+                if let Some(first) = entries.key().and_then(layout::log_sequence) {
+                    self.unrecorded.hold(first);
+                }
+                continue;
+            };
+            while let Some((key, value)) = entries.item() {
+                let sequence = layout::log_sequence(key).ok_or(StoreError::Incomplete("a key of the log"))?;
+                self.entry(known, release, sequence, value)?;
+                self.replayed += 1;
+                self.tell("replaying the log");
+                entries.next();
+            }
+            entries.status()?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, known: &Known, release: &Release, sequence: u64, value: &[u8]) -> Result<(), StoreError> {
+        let Some((session, sealed)) = layout::read_log_value(value) else {
+            let tenant = Some(known.id.tenant.clone());
+            self.damaged.push(Damage { tenant, session: None, what: "a log record names no session" });
+            return Ok(());
+        };
+        let key = (known.tenant, session);
+        if self.known_damaged.contains(&key) {
+            return Ok(());
+        }
+        if !self.sessions.contains_key(&key) {
+            let loaded = self.load(known.tenant, &session)?;
+            self.sessions.insert(key, loaded);
+        }
+        let Entry::Occupied(mut replayed) = self.sessions.entry(key) else { return Ok(()) };
+        if sealed.is_empty() {
+            replayed.insert(Replayed { release: release.number(), state: State::Absent, first: None });
+            return Ok(());
+        }
+        match release.open_commit(&session, sealed) {
+            Ok(commit) => replayed.get_mut().apply(known, release.number(), session, sequence, &commit),
+            Err(error) => replayed.get_mut().state = State::Broken(error.0),
+        }
+        Ok(())
+    }
+
+    /// Notes damaged sessions durably, so that what is left of them is never taken for whole, and hands
+    /// over the others.
+    fn finish(self, last_sequence: u64) -> Result<(Recovered, Unrecorded), StoreError> {
+        let now = Instant::now();
+        let mut recovered =
+            Recovered { sessions: Vec::new(), damaged: self.damaged, replayed: self.replayed, last_sequence };
+        let mut unrecorded = self.unrecorded;
+        let mut marks = WriteBatch::default();
+        let mut sessions: Vec<_> = self.sessions.into_iter().collect();
+        sessions.sort_unstable_by_key(|(key, replayed)| (replayed.first, *key));
+        for ((tenant, id), replayed) in sessions {
+            match replayed.state {
+                State::Absent => {}
+                State::Broken(what) => {
+                    let name = self.registry.tenant_name(tenant).cloned();
+                    recovered.damaged.push(Damage { tenant: name, session: Some(id), what });
+                    // A key file that comes back makes everything readable again.
+                    if what != NO_KEY {
+                        meta::put_damaged(self.db, &mut marks, tenant, &id)?;
+                    }
+                }
+                State::Whole(session) => {
+                    let Some(known) = self.registry.by_number(replayed.release) else { continue };
+                    if let Some(first) = replayed.first {
+                        unrecorded.logged((tenant, id), first, session.ordinal, now);
+                    }
+                    if replayed.first.is_some() || !session.calls.is_empty() {
+                        recovered.sessions.push(RecoveredSession {
+                            release: known.id.clone(),
+                            session: *session,
+                            unrecorded: replayed.first.is_some(),
+                        });
+                    }
+                }
+            }
+        }
+        for (tenant, session) in &self.known_damaged {
+            let tenant = self.registry.tenant_name(*tenant).cloned();
+            recovered.damaged.push(Damage { tenant, session: Some(*session), what: "it was damaged before" });
+        }
+        if !marks.is_empty() {
+            sync_write(self.db, marks)?;
+        }
+        for damage in &recovered.damaged {
+            tracing::error!(tenant = ?damage.tenant, session = ?damage.session, "damaged data: {}", damage.what);
+        }
+        tracing::info!(
+            log_records = recovered.replayed,
+            sessions = recovered.sessions.len(),
+            damaged = recovered.damaged.len(),
+            "the store is open"
+        );
+        Ok((recovered, unrecorded))
+    }
+}
+
+/// Why data of a tenant without its key file is not used. The file may come back, so nothing is given up.
+const NO_KEY: &str = "the data key of its tenant is missing";
+
+impl Replayed {
+    fn apply(&mut self, known: &Known, release: u32, id: SessionId, sequence: u64, commit: &Commit) {
+        if matches!(self.state, State::Absent) {
+            self.state = State::Whole(Box::new(Session::unopened(id, known.id.instance.clone(), commit.at)));
+            self.release = release;
+        }
+        let State::Whole(session) = &mut self.state else { return };
+        if commit.ordinal <= session.ordinal {
+            return;
+        }
+        if commit.ordinal != session.ordinal + 1 {
+            self.state = State::Broken("its log has a gap");
+            return;
+        }
+        session.apply(commit);
+        self.first.get_or_insert(sequence);
+    }
+}
