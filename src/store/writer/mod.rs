@@ -103,7 +103,8 @@ pub(super) struct WriterStart {
     pub(super) tick: Duration,
 }
 
-/// The way to the writer. Cheap to clone; the writer ends when the last one is gone.
+/// The way to the writer. Cheap to clone; when the last one is dropped, that waits for
+/// the writer like [`WriterHandle::shutdown`].
 pub struct WriterHandle<T: Send + 'static> {
     shared: Arc<Shared<T>>,
 }
@@ -120,9 +121,21 @@ struct Shared<T: Send + 'static> {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-impl<T: Send + 'static> Drop for Shared<T> {
-    fn drop(&mut self) {
+impl<T: Send + 'static> Shared<T> {
+    fn shutdown(&self) {
         self.queue.close();
+        let Some(thread) = self.thread.lock().take() else { return };
+        // A ticket may hold the last handle: the writer cannot wait for itself.
+        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
+            tracing::error!("the writer ended by a panic");
+        }
+    }
+}
+
+impl<T: Send + 'static> Drop for Shared<T> {
+    /// RocksDB must be closed before the program ends, not while it does.
+    fn drop(&mut self) {
+        self.shutdown();
     }
 }
 
@@ -141,13 +154,7 @@ impl<T: Send + 'static> WriterHandle<T> {
 
     /// Writes what is waiting, notes how far the log is covered, and ends the thread. Blocks until then.
     pub fn shutdown(&self) {
-        self.shared.queue.close();
-        let thread = self.shared.thread.lock().take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer ended by a panic");
-        }
+        self.shared.shutdown();
     }
 }
 

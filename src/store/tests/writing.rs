@@ -1,0 +1,203 @@
+//! What the writer promises to whoever hands something over, and what reads find afterwards.
+
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::*;
+
+fn alias(key_version: u32) -> AliasKey {
+    AliasKey { key_version, rule_version: 1, value: [9; 32] }
+}
+
+#[test]
+fn everybody_is_told_in_order_with_rising_sequences_and_a_barrier_after_what_came_before() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let release = house.release("acme");
+    let mut a = session(1);
+    for ticket in 0..100 {
+        let mut write = Write { ticket, ..item(&release, &a) };
+        if ticket % 10 != 9 {
+            let commit = set(&a);
+            write.log = Some(release.seal_commit(&a.id, &commit));
+            a.apply(&commit);
+        }
+        house.writer.submit(write);
+    }
+    let (mut tickets, mut sequence, mut finished) = (Vec::new(), 0, 0);
+    while tickets.len() < 100 {
+        match house.told.recv().expect("the writer lives") {
+            Told::Written(ticket, given) => {
+                assert_eq!(given, sequence + u64::from(ticket % 10 != 9), "ticket {ticket}");
+                sequence = given;
+                tickets.push(ticket);
+            }
+            Told::Finished => finished += 1,
+            Told::Failed(_, error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(tickets, (0..100).collect::<Vec<_>>());
+    house.writer.shutdown();
+    finished += house.told.iter().filter(|told| *told == Told::Finished).count();
+    let metrics = house.store.metrics();
+    assert!(finished >= 1 && finished <= 100);
+    assert_eq!(metrics.queue_depth.load(Ordering::Relaxed), 0);
+    assert_eq!(metrics.items.load(Ordering::Relaxed), 100);
+}
+
+#[test]
+fn a_shutdown_writes_what_is_waiting_and_there_is_one_writer_only() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let (release, a) = (house.release("acme"), session(1));
+    let commit = set(&a);
+    house.writer.submit(Write { log: Some(release.seal_commit(&a.id, &commit)), ..item(&release, &a) });
+    house.writer.shutdown();
+    assert_eq!(house.told.recv(), Ok(Told::Written(1, 1)));
+    house.writer.submit(item(&release, &a));
+    assert_eq!(house.told.iter().filter(|told| *told != Told::Finished).count(), 0, "the ticket was dropped");
+    let (sender, _told) = channel();
+    assert_eq!(house.store.spawn_writer(Listener(sender)).err(), Some(StoreError::WriterClosed));
+}
+
+#[test]
+fn a_session_and_its_alias_are_found_again_and_memory_is_asked_before_the_disk() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let release = house.release("acme");
+    let mut a = session(1);
+    house.log(&release, &mut a, 3);
+    assert_eq!(house.store.load(&tenant("acme"), &a.id), Ok(None), "the log comes first");
+    house.record(&release, &a);
+    house.write(Write { aliases: vec![AliasChange::Put(alias(1))], ..item(&release, &a) });
+    let known = (release_id("acme"), a.clone());
+    assert_eq!(house.store.load_cached(&tenant("acme"), &a.id), Ok(Cached::Known(Some(known.clone()))));
+    assert_eq!(house.store.alias_cached(&tenant("acme"), &alias(1)), Ok(Cached::Known(Some(a.id))));
+    assert_eq!(house.store.load(&tenant("other"), &a.id), Ok(None));
+    house.close();
+
+    let house = House::open(place.path());
+    assert_eq!(house.store.load_cached(&tenant("acme"), &a.id), Ok(Cached::WouldBlock));
+    assert_eq!(house.store.load(&tenant("acme"), &a.id), Ok(Some(known.clone())));
+    assert_eq!(house.store.load_cached(&tenant("acme"), &a.id), Ok(Cached::Known(Some(known))));
+    assert_eq!(house.store.alias(&tenant("acme"), &alias(1)), Ok(Some(a.id)));
+    let aliases = vec![AliasChange::Put(alias(2)), AliasChange::Delete(alias(1))];
+    house.write(Write { aliases, ..item(&release, &a) });
+    assert_eq!(house.store.alias(&tenant("acme"), &alias(1)), Ok(None));
+    assert_eq!(house.store.alias(&tenant("acme"), &alias(2)), Ok(Some(a.id)));
+    assert_eq!(house.store.alias(&tenant("other"), &alias(2)), Ok(None));
+}
+
+#[test]
+fn a_watcher_reads_the_log_of_its_release_from_where_it_was() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let (acme, other) = (house.release("acme"), house.release("other"));
+    let (mut a, mut b) = (session(1), session(2));
+    house.log(&acme, &mut a, 2);
+    house.log(&other, &mut b, 2);
+    house.log(&acme, &mut a, 2);
+    house.write(Write { forget: true, ..item(&acme, &a) });
+    let read = |after, limit| {
+        let records = house.store.read_log(&acme, after, limit).expect("the log reads");
+        records.iter().map(|record| (record.sequence, record.commit.ordinal)).collect::<Vec<_>>()
+    };
+    assert_eq!(read(0, 9), [(1, 1), (2, 2), (5, 3), (6, 4)]);
+    assert_eq!(read(2, 1), [(5, 3)]);
+    assert_eq!(read(6, 9), []);
+}
+
+#[test]
+fn the_log_is_trimmed_behind_records_and_window_and_a_watcher_is_told() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let fast = || StoreOptions {
+        log_window: Duration::from_millis(1),
+        tick: Duration::from_millis(10),
+        ..options(place.path())
+    };
+    let house = House::open_with(fast());
+    let release = house.release("acme");
+    let (mut a, mut b) = (session(1), session(2));
+    house.log(&release, &mut a, 5);
+    house.log(&release, &mut b, 1);
+    house.record(&release, &a);
+    house.log(&release, &mut a, 1);
+    assert_eq!(house.store.oldest_unrecorded(Duration::ZERO), [(tenant("acme"), b.id), (tenant("acme"), a.id)]);
+    assert_eq!(house.store.oldest_unrecorded(Duration::from_secs(3_600)), []);
+    let patience = Instant::now() + Duration::from_secs(20);
+    let trimmed = loop {
+        match house.store.read_log(&release, 0, 1) {
+            Err(StoreError::Trimmed { trimmed }) => break trimmed,
+            _ if Instant::now() > patience => panic!("the log is not trimmed"),
+            _ => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    assert!(trimmed <= 6, "6 is in no record: {trimmed}");
+    let kept = house.store.read_log(&release, 5, 9).expect("reads").first().map(|record| record.sequence);
+    assert_eq!(kept, Some(6));
+    house.crash();
+    let house = House::open_with(fast());
+    assert_eq!(house.found(&a).map(|found| &found.session), Some(&a));
+    assert_eq!(house.found(&b).map(|found| &found.session), Some(&b));
+    house.record(&release, &a);
+    house.record(&release, &b);
+    house.close();
+    let house = House::open(place.path());
+    assert_eq!(house.recovered.sessions, []);
+    assert_eq!(house.log(&release, &mut a, 1), 8, "no sequence is used again");
+}
+
+#[test]
+fn after_a_failed_write_nothing_is_written_any_more_and_everybody_is_told() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let small = place.path().join("small");
+    std::fs::create_dir(&small).expect("a directory");
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "none"]).arg(&small).status();
+    if !mounted.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: needs the right to mount a small tmpfs");
+        return;
+    }
+    let fallen = Arc::new(AtomicUsize::new(0));
+    let count = fallen.clone();
+    let on_failure: OnFailure = Arc::new(move |_| {
+        count.fetch_add(1, Ordering::SeqCst);
+    });
+    let house = House::open_with(StoreOptions { on_failure: Some(on_failure), ..options(&small) });
+    let release = house.release("acme");
+    let mut a = session(1);
+    house.log(&release, &mut a, 3);
+    let filler = vec![0; 1 << 20];
+    let fill = (0..).take_while(|n| std::fs::write(small.join(format!("filler-{n}")), &filler).is_ok()).count();
+    assert!(fill < 24);
+    let mut answered = 3;
+    let failure = loop {
+        let commit = set(&a);
+        house.writer.submit(Write { log: Some(release.seal_commit(&a.id, &commit)), ..item(&release, &a) });
+        match house.told.iter().find(|told| *told != Told::Finished) {
+            Some(Told::Written(..)) => {
+                a.apply(&commit);
+                answered += 1;
+                assert!(answered < 1_000_000, "the disk never gets full");
+            }
+            Some(Told::Failed(1, error)) => break error,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(matches!(failure, StoreError::Database(_)), "{failure}");
+    for n in 0..fill {
+        std::fs::remove_file(small.join(format!("filler-{n}"))).expect("a filler");
+    }
+    house.writer.submit(Write { ticket: 2, ..item(&release, &a) });
+    let later = house.told.iter().find(|told| *told != Told::Finished);
+    assert!(matches!(later, Some(Told::Failed(2, StoreError::Poisoned(_)))), "{later:?}");
+    assert!(house.store.failure().is_some());
+    assert_eq!(fallen.load(Ordering::SeqCst), 1);
+    drop(release);
+    house.close();
+
+    let house = House::open(&small);
+    assert_eq!(house.found(&a).map(|found| found.session.ordinal), Some(answered), "nothing answered is lost");
+    house.close();
+    let _ = Command::new("umount").arg(&small).status();
+}
