@@ -57,10 +57,7 @@ fn store(criterion: &mut Criterion) {
     let (store, _) = Store::open(StoreOptions::new(place.path(), root)).expect("the store opens");
     let (sender, told) = channel();
     let writer = store.spawn_writer(Listener(sender)).expect("the writer starts");
-    let id = ReleaseId {
-        tenant: "acme".parse().expect("a name"),
-        instance: "support-de".parse().expect("a name"),
-    };
+    let id = ReleaseId { tenant: "acme".parse().expect("a name"), instance: "support-de".parse().expect("a name") };
     let release = store.release(&id).expect("the release is registered");
     let (one, log) = (session(0), commit(1));
 

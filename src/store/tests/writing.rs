@@ -41,7 +41,7 @@ fn everybody_is_told_in_order_with_rising_sequences_and_a_barrier_after_what_cam
     house.writer.shutdown();
     finished += house.told.iter().filter(|told| *told == Told::Finished).count();
     let metrics = house.store.metrics();
-    assert!(finished >= 1 && finished <= 100);
+    assert!((1..=100).contains(&finished));
     assert_eq!(metrics.queue_depth.load(Ordering::Relaxed), 0);
     assert_eq!(metrics.items.load(Ordering::Relaxed), 100);
 }
