@@ -453,3 +453,7 @@ fn time(member: &Member<'_>) -> Result<Option<Timestamp>, Refusal> {
     };
     Ok(Some(Timestamp::from_unix_millis(millis)))
 }
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

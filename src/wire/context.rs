@@ -151,3 +151,7 @@ fn push_time(out: &mut String, time: Option<Timestamp>) {
         None => out.push_str("null"),
     }
 }
+
+#[cfg(test)]
+#[path = "context_tests.rs"]
+mod tests;
