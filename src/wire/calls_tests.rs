@@ -77,7 +77,7 @@ fn asserted_identities_come_one_or_many() {
     assert_eq!(start(r#","pai":"tel:+12025550143""#, |start| start.pai.len()), Ok(1));
     assert_eq!(start(r#","pai":["tel:+12025550143","","<null>"]"#, |start| start.pai.len()), Ok(1));
     assert_eq!(start(r#","pai":[]"#, |start| start.pai.len()), Ok(0));
-    let many = format!(",\"pai\":[{}]", vec!["\"a\""; 9].join(","));
+    let many = format!(",\"pai\":[{}]", ["\"a\""; 9].join(","));
     assert_eq!(start(&many, |_| ()).map_err(|refusal| refusal.reason), Err(Reason::LimitExceeded));
     let very_many = format!(",\"pai\":[{}]", vec!["\"a\""; 1000].join(","));
     assert_eq!(start(&very_many, |_| ()).map_err(|refusal| refusal.reason), Err(Reason::LimitExceeded));
