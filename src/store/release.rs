@@ -106,6 +106,7 @@ pub(super) struct Registry {
     directory: KeyDirectory,
     nonces: Arc<Nonces>,
     tenants: HashMap<TenantId, Tenant>,
+    names: HashMap<u32, TenantId>,
     numbers: HashMap<ReleaseId, u32>,
     releases: HashMap<u32, Known>,
     next: u32,
@@ -117,11 +118,11 @@ impl Registry {
             directory,
             nonces: Arc::new(nonces),
             tenants: HashMap::new(),
+            names: HashMap::new(),
             numbers: HashMap::new(),
             releases: HashMap::new(),
             next: meta::next_number(db)?,
         };
-        let mut names = HashMap::new();
         for (number, value) in meta::numbered(db, TENANT_PREFIX)? {
             let id: TenantId = text(&value)?.parse().map_err(|_| UNREADABLE)?;
             let keys = match registry.directory.load(number, &id) {
@@ -133,13 +134,13 @@ impl Registry {
                 }
                 Err(error) => return Err(error),
             };
-            names.insert(number, id.clone());
+            registry.names.insert(number, id.clone());
             registry.tenants.insert(id, Tenant { number, keys });
         }
         for (number, value) in meta::numbered(db, RELEASE_PREFIX)? {
-            let tenant = layout::read_u32(&value, 0).and_then(|tenant| names.get(&tenant)).ok_or(UNREADABLE)?;
+            let tenant = layout::read_u32(&value, 0).and_then(|tenant| registry.names.get(&tenant)).cloned();
             let instance: InstanceId = text(value.get(4..).unwrap_or_default())?.parse().map_err(|_| UNREADABLE)?;
-            registry.add(number, ReleaseId { tenant: tenant.clone(), instance });
+            registry.add(number, ReleaseId { tenant: tenant.ok_or(UNREADABLE)?, instance });
         }
         Ok(registry)
     }
@@ -172,7 +173,7 @@ impl Registry {
     }
 
     pub(super) fn tenant_name(&self, number: u32) -> Option<&TenantId> {
-        self.tenants.iter().find(|(_, tenant)| tenant.number == number).map(|(id, _)| id)
+        self.names.get(&number)
     }
 
     /// Gives a release its number, and its tenant a number and a data key if it has none. All of it is
@@ -209,6 +210,7 @@ impl Registry {
         sync_write(db, batch)?;
         self.next = next;
         if let Some(tenant) = new_tenant {
+            self.names.insert(tenant.number, id.tenant.clone());
             self.tenants.insert(id.tenant.clone(), tenant);
         }
         self.add(release, id.clone()).ok_or_else(|| StoreError::KeyMissing(id.tenant.clone()))

@@ -201,3 +201,44 @@ fn after_a_failed_write_nothing_is_written_any_more_and_everybody_is_told() {
     house.close();
     let _ = Command::new("umount").arg(&small).status();
 }
+
+/// A listener that breaks at its second item.
+struct Breaking(Sender<Told>);
+
+impl Group for Breaking {
+    type Ticket = Sender<Told>;
+
+    fn written(&mut self, ticket: Sender<Told>, sequence: u64) {
+        assert!(sequence < 2, "breaks");
+        ticket.send(Told::Written(0, sequence)).expect("the test listens");
+    }
+
+    fn failed(&mut self, _ticket: Sender<Told>, reason: &StoreError) {
+        self.0.send(Told::Failed(0, reason.clone())).expect("the test listens");
+    }
+
+    fn finished(&mut self) {}
+}
+
+#[test]
+fn a_writer_that_panics_poisons_the_store_and_lets_nobody_wait_for_ever() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let (store, _) = Store::open(options(place.path())).expect("the store opens");
+    let (sender, _failed) = channel();
+    let writer = store.spawn_writer(Breaking(sender)).expect("the writer starts");
+    let release = store.release(&release_id("acme")).expect("the release is registered");
+    let mut a = session(1);
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        let commit = set(&a);
+        let (ticket, answer) = channel();
+        let log = Some(release.seal_commit(&a.id, &commit));
+        let Write { release, session, record, forget, aliases, .. } = item(&release, &a);
+        writer.submit(Write { release, session, log, record, forget, aliases, ticket });
+        a.apply(&commit);
+        answers.push(answer.recv().ok());
+    }
+    assert_eq!(answers, [Some(Told::Written(0, 1)), None, None]);
+    writer.shutdown();
+    assert!(store.failure().is_some());
+}
