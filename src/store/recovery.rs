@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Mutex, RwLock};
 use rocksdb::{DB, IteratorMode, ReadOptions, WriteBatch};
 
-use super::data_keys::KeyDirectory;
+use super::data_keys::{KeyDirectory, sync_directory};
 use super::error::StoreError;
 use super::families::{self, ACTIVE, LOG, SESSIONS, family};
 use super::meta::{self, Progress};
@@ -77,6 +77,8 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     let epoch = meta::check_database(&db, &root.check_value)?;
     let nonces = Nonces::new().map_err(|error| StoreError::io(&path, error))?;
     let registry = Registry::load(&db, KeyDirectory::open(path.join("keys"), &root.wrapping_key)?, nonces)?;
+    // The names `db` and `keys` have to be as durable as what is in them.
+    sync_directory(&path)?;
     let progress = Progress::load(&db)?;
     let end = end_of_log(&db, &registry)?;
     if end < progress.watermark {
