@@ -220,6 +220,67 @@ fn a_reload_says_what_needs_a_restart() {
     );
 }
 
+/// The documented file.
+const DOCUMENTED: &str = include_str!("../../config/recalld.toml");
+
+#[test]
+fn the_documented_file_is_accepted_and_shows_the_defaults() {
+    let config = Config::parse(DOCUMENTED).unwrap();
+    let default = Config::parse("").unwrap();
+    assert_eq!((&config.data, &config.keys, &config.api), (&default.data, &default.keys, &default.api));
+    assert_eq!((&config.admin, &config.limits), (&default.admin, &default.limits));
+    assert_eq!(config.privacy, default.privacy);
+    assert_eq!(config.warnings(), Vec::<String>::new());
+
+    let bare = Config::parse(
+        "[[tenant]]\nid = \"acme\"\n[[tenant.release]]\ninstance_id = \"support-de\"\ngeneration = \"phone2\"\n\
+         [[switch]]\nname = \"edge-1\"\nprotocol = \"jsonrpc\"\nlisten = \"127.0.0.1:9070\"\ntenant = \"acme\"\nregion = \"DE\"",
+    )
+    .unwrap();
+    assert_eq!(config.switches, bare.switches);
+    assert_eq!(rules(&config), rules(&bare));
+}
+
+#[test]
+fn the_keys_the_documented_file_leaves_out_are_accepted_too() {
+    let shown: Vec<&str> = DOCUMENTED
+        .lines()
+        .filter(|line| !line.starts_with("#tenants"))
+        .map(|line| match line.strip_prefix('#') {
+            Some(key) if key.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()) => key,
+            _ => line,
+        })
+        .collect();
+    let config = Config::parse(&shown.join("\n")).unwrap();
+    assert_eq!(config.tenants[0].api_keys.len(), 1);
+    assert_eq!(config.limits.arbiters, Some(4));
+}
+
+#[test]
+fn every_key_is_documented() {
+    let tables = [
+        "",
+        "[data]",
+        "[keys]",
+        "[api]",
+        "[admin]",
+        "[limits]",
+        "[privacy]",
+        "[[tenant]]",
+        "[[tenant]]\n[[tenant.release]]",
+        "[[tenant]]\n[[tenant.api_key]]",
+        "[[switch]]",
+    ];
+    for table in tables {
+        let known = Config::parse(&format!("{table}\nzzzz = 1")).unwrap_err().known_keys;
+        assert!(!known.is_empty(), "{table}");
+        for key in known {
+            let documented = DOCUMENTED.split(|c: char| c != '_' && !c.is_ascii_lowercase()).any(|word| word == key);
+            assert!(documented, "{table}: {key} is missing in config/recalld.toml");
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_text_panics(text in "\\PC*") {

@@ -81,6 +81,7 @@ impl Session {
                 });
                 if let Some(variables) = self.variables_mut(call.as_ref()) {
                     match find(variables, name) {
+                        #[expect(clippy::indexing_slicing, reason = "the search has just found it there")]
                         Ok(place) => variables[place] = variable,
                         Err(place) => variables.insert(place, variable),
                     }

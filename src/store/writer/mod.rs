@@ -310,6 +310,7 @@ impl<G: Group> Writer<G> {
 }
 
 /// Milliseconds since the Unix epoch, for the age of the log.
+#[expect(clippy::disallowed_methods, reason = "an age on the disk, from which no lifetime follows")]
 fn wall_clock() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
