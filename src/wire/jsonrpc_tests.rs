@@ -71,7 +71,9 @@ fn a_request_is_one_object_of_version_2() {
 
 #[test]
 fn what_is_no_json_is_a_parse_error() {
-    let frames: [&[u8]; 11] = [
+    let frames: [&[u8]; 13] = [
+        b"{1:2}",
+        b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"pi\xc3",
         b"",
         b" ",
         b"{",
