@@ -4,6 +4,8 @@
 pub mod caller;
 pub mod duration;
 pub mod ids;
+pub mod number_plan;
+pub mod pseudonym;
 pub mod refusal;
 pub mod session;
 pub mod time;

@@ -1,129 +1,29 @@
 //! Who is calling (PRODUCT.md 3.1, 3.4, 3.5): from what a switch reports to a canonical caller ID.
+//!
+//! | module | what is decided there |
+//! |---|---|
+//! | [`uri`] | what user and host a header or a URI names |
+//! | `normalise` | which canonical form a user part has |
+//! | `sources` | which header counts, and what of it is used and shown |
+//! | [`withheld`] | whether the caller wants to stay unknown |
+//! | `assurance` | how far the caller ID can be trusted |
+//! | `canonical`, `details`, `mask` | the secret types, and what is shown of them |
 
-use std::fmt;
+mod assurance;
+mod canonical;
+mod details;
+mod mask;
+mod normalise;
+mod region;
+mod sources;
+pub mod uri;
+pub mod withheld;
 
-use serde::{Deserialize, Serialize};
-
-/// May the caller ID be shown (PRODUCT.md 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Presentation {
-    /// Yes.
-    Allowed,
-    /// The caller asked to hide it.
-    Restricted,
-    /// There is none.
-    Unavailable,
-}
-
-/// Where the caller ID was taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum CallerSource {
-    /// The switch's unique alphanumeric user ID.
-    UserId,
-    /// P-Asserted-Identity (RFC 3325) of a trusted switch.
-    PAssertedIdentity,
-    /// Remote-Party-ID of a trusted switch.
-    RemotePartyId,
-    /// From (RFC 3261), or `to` of an outbound call.
-    From,
-    /// Nothing usable.
-    None,
-}
-
-/// How far a caller ID can be trusted, in rising order (PRODUCT.md 3.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub enum Assurance {
-    /// From alone.
-    #[default]
-    None,
-    /// Identity from a trusted switch.
-    Trunk,
-    /// STIR/SHAKEN passed with attestation B.
-    AttestedB,
-    /// STIR/SHAKEN passed with attestation A.
-    AttestedA,
-    /// The voice app said so after a PIN or login.
-    App,
-}
-
-impl Assurance {
-    /// The word on the wire and in the configuration.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Assurance::None => "none",
-            Assurance::Trunk => "trunk",
-            Assurance::AttestedB => "attested-b",
-            Assurance::AttestedA => "attested-a",
-            Assurance::App => "app",
-        }
-    }
-}
-
-/// A phone number to be shown to those who may see it. Never printed by accident: no `Display`, and
-/// `Debug` tells nothing.
-#[derive(Clone, PartialEq, Eq, zeroize::ZeroizeOnDrop)]
-pub struct CallerNumber(String);
-
-impl CallerNumber {
-    /// Wraps a number, or the text of another caller ID class.
-    #[must_use]
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The plain text. Every use of this is a place where a number can leave: an app with
-    /// `number:reveal`, or the calculation of a pseudonym.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for CallerNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CallerNumber(hidden)")
-    }
-}
-
-/// A key pressed during a call: part of a PIN, perhaps. `Debug` tells nothing.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct DtmfDigit(char);
-
-impl DtmfDigit {
-    /// One of `0-9 A-D a-d * #`.
-    #[must_use]
-    pub fn new(digit: char) -> Option<Self> {
-        (digit.is_ascii_digit() || matches!(digit, 'A'..='D' | 'a'..='d' | '*' | '#'))
-            .then(|| Self(digit.to_ascii_uppercase()))
-    }
-
-    /// The key itself, for a watcher.
-    #[must_use]
-    pub const fn reveal(self) -> char {
-        self.0
-    }
-}
-
-impl fmt::Debug for DtmfDigit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DtmfDigit(hidden)")
-    }
-}
-
-/// What is known of a caller while the call is up (PRODUCT.md 3.6); nothing of it reaches the disk.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct CallerDetails {
-    /// The number, none if hidden.
-    pub number: Option<CallerNumber>,
-    /// The display name, none if hidden.
-    pub display: Option<CallerNumber>,
-    /// SIP headers the switch passed on, as a JSON object.
-    pub headers: Option<CallerNumber>,
-}
-
-impl fmt::Debug for CallerDetails {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CallerDetails(hidden)")
-    }
-}
+pub use assurance::Assurance;
+pub use canonical::{CallerClass, CanonicalCallerId};
+pub use details::{CallerDetails, CallerNumber, DtmfDigit, Presentation};
+pub use mask::mask;
+pub use normalise::{RULE_VERSION, canonical_form};
+pub(super) use normalise::{is_number_text, valid_number};
+pub use region::{InvalidRegion, Region};
+pub use sources::{Caller, CallerSource, Evidence, Trunk, identify};

@@ -1,0 +1,198 @@
+//! Which of the headers says who is calling (PRODUCT.md 3.1), and what of it is used and shown.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::assurance::{self, Assurance};
+use super::canonical::CanonicalCallerId;
+use super::details::{CallerNumber, Presentation};
+use super::normalise::canonical_form;
+use super::region::Region;
+use super::uri::{self, Address, Scheme};
+use super::withheld;
+
+/// Where the caller ID was taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CallerSource {
+    /// The switch's unique alphanumeric user ID.
+    UserId,
+    /// P-Asserted-Identity (RFC 3325) of a trusted switch.
+    PAssertedIdentity,
+    /// Remote-Party-ID of a trusted switch.
+    RemotePartyId,
+    /// From (RFC 3261), or `to` of an outbound call.
+    From,
+    /// Nothing usable.
+    None,
+}
+
+/// Most bytes of a user ID.
+const MAX_USER_ID: usize = 255;
+
+/// What a switch reports of the caller, as it came. Strangers' texts: there is no `Debug`.
+///
+/// For an outbound call the caller is the called party: `party` and `display` are those of `to`, and
+/// the identity headers, which speak of the calling side, are left out.
+#[derive(Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The switch's own identifier of the caller.
+    pub user_id: Option<&'a str>,
+    /// From, or `to` of an outbound call.
+    pub party: &'a str,
+    /// The display name, where the switch gives it apart.
+    pub display: Option<&'a str>,
+    /// P-Asserted-Identity headers, each with one address or several.
+    pub pai: &'a [Cow<'a, str>],
+    /// The Remote-Party-ID header.
+    pub rpid: Option<&'a str>,
+    /// The Privacy header.
+    pub privacy: Option<&'a str>,
+    /// The outcome of STIR/SHAKEN verification.
+    pub verstat: Option<&'a str>,
+    /// The switch's own flag for a withheld number.
+    pub hidden_by_switch: bool,
+}
+
+/// What is configured of the switch that reports.
+#[derive(Clone, Copy)]
+pub struct Trunk<'a> {
+    /// Whether P-Asserted-Identity, Remote-Party-ID and verstat of this switch count.
+    pub trust_identity: bool,
+    /// What numbers without country code are read as.
+    pub region: &'a Region,
+    /// What extensions belong to.
+    pub domain: &'a str,
+}
+
+/// Who is calling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The canonical caller ID; none for an anonymous call.
+    pub canonical: Option<CanonicalCallerId>,
+    /// Whether it may be shown.
+    pub presentation: Presentation,
+    /// Where it was taken from.
+    pub source: CallerSource,
+    /// How far it can be trusted.
+    pub assurance: Assurance,
+    /// The number as it may be shown; none if hidden.
+    pub number: Option<CallerNumber>,
+    /// The display name; none if hidden.
+    pub display: Option<CallerNumber>,
+}
+
+/// Decides who is calling.
+#[must_use]
+pub fn identify(evidence: &Evidence<'_>, trunk: &Trunk<'_>) -> Caller {
+    let candidates = Candidates::read(evidence, trunk.trust_identity);
+    let hidden = candidates.hidden(evidence);
+    let is_hidden = hidden == Some(Presentation::Restricted);
+    let found = if hidden.is_none() { candidates.first_usable(trunk) } else { None };
+    let number = found.as_ref().map(|found| CallerNumber::new(found.canonical.shown().to_owned()));
+    let display = || {
+        let given = evidence.display.and_then(uri::read_display);
+        let name = given.or_else(|| found.as_ref().and_then(|found| found.address.display.clone()));
+        name.map(|name| CallerNumber::new(name.into_owned()))
+    };
+    if let Some(id) = evidence.user_id.filter(|id| is_user_id(id)) {
+        return Caller {
+            canonical: Some(CanonicalCallerId::user_id(id)),
+            presentation: if is_hidden { Presentation::Restricted } else { Presentation::Allowed },
+            source: CallerSource::UserId,
+            assurance: assurance::at_start(CallerSource::UserId, trunk.trust_identity, evidence.verstat),
+            number,
+            display: if is_hidden { None } else { display() },
+        };
+    }
+    let display = display();
+    let Some(Found { canonical, source, .. }) = found else {
+        return Caller {
+            canonical: None,
+            presentation: hidden.unwrap_or(Presentation::Unavailable),
+            source: CallerSource::None,
+            assurance: Assurance::None,
+            number: None,
+            display: None,
+        };
+    };
+    Caller {
+        canonical: Some(canonical),
+        presentation: Presentation::Allowed,
+        source,
+        assurance: assurance::at_start(source, trunk.trust_identity, evidence.verstat),
+        number,
+        display,
+    }
+}
+
+/// An ID that is blank, endless or full of control characters tells nobody apart.
+fn is_user_id(id: &str) -> bool {
+    id.len() <= MAX_USER_ID && !id.trim().is_empty() && !id.chars().any(char::is_control)
+}
+
+/// The addresses that count, each with its source, in the order of preference.
+struct Candidates<'a>(Vec<(CallerSource, Address<'a>)>);
+
+struct Found<'c, 'a> {
+    canonical: CanonicalCallerId,
+    source: CallerSource,
+    address: &'c Address<'a>,
+}
+
+impl<'a> Candidates<'a> {
+    fn read(evidence: &Evidence<'a>, trust_identity: bool) -> Self {
+        let mut candidates = Vec::with_capacity(2);
+        if trust_identity {
+            candidates.extend(asserted(evidence.pai).map(|address| (CallerSource::PAssertedIdentity, address)));
+            // A number that can be dialled says more than an address at some provider.
+            candidates.sort_by_key(|(_, address)| address.scheme != Scheme::Tel);
+            let remote = evidence.rpid.into_iter().flat_map(remote_parties);
+            candidates.extend(remote.map(|address| (CallerSource::RemotePartyId, address)));
+        }
+        candidates.extend(Address::parse(evidence.party).map(|address| (CallerSource::From, address)));
+        Self(candidates)
+    }
+
+    /// Whether the caller is withheld by anything that was reported; a wish weighs more than a lack.
+    fn hidden(&self, evidence: &Evidence<'_>) -> Option<Presentation> {
+        let asked_for = evidence.hidden_by_switch
+            || evidence.privacy.is_some_and(withheld::privacy_hides)
+            || evidence.rpid.is_some_and(withheld::remote_party_hides);
+        if asked_for {
+            return Some(Presentation::Restricted);
+        }
+        let mut said = self.0.iter().filter_map(|(_, address)| withheld::address_hides(address));
+        let first = said.next()?;
+        Some(if said.any(|word| word == Presentation::Restricted) { Presentation::Restricted } else { first })
+    }
+
+    fn first_usable(&self, trunk: &Trunk<'_>) -> Option<Found<'_, 'a>> {
+        self.0.iter().find_map(|(source, address)| {
+            canonical_form(address, trunk).map(|canonical| Found { canonical, source: *source, address })
+        })
+    }
+}
+
+/// The addresses of P-Asserted-Identity headers.
+pub(super) fn asserted<'a>(headers: &'a [Cow<'a, str>]) -> impl Iterator<Item = Address<'a>> {
+    headers
+        .iter()
+        .filter(|header| header.len() <= uri::MAX_TEXT)
+        .flat_map(|header| uri::entries(header))
+        .filter_map(Address::parse)
+}
+
+/// The addresses of a Remote-Party-ID header that speak of the calling side.
+fn remote_parties(header: &str) -> impl Iterator<Item = Address<'_>> {
+    let header = if header.len() <= uri::MAX_TEXT { header } else { "" };
+    uri::entries(header).filter(|entry| !is_called_side(entry)).filter_map(Address::parse)
+}
+
+fn is_called_side(entry: &str) -> bool {
+    uri::split_outside(entry, b';').skip(1).any(|parameter| {
+        parameter.split_once('=').is_some_and(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("party") && value.trim().trim_matches('"').eq_ignore_ascii_case("called")
+        })
+    })
+}
