@@ -144,3 +144,7 @@ impl<R> fmt::Debug for NumberPlan<R> {
         write!(f, "NumberPlan({} numbers, {} prefixes)", self.exact.len(), self.prefixes.len())
     }
 }
+
+#[cfg(test)]
+#[path = "number_plan_tests.rs"]
+mod tests;

@@ -163,3 +163,7 @@ impl fmt::Debug for KeyedValue {
         f.write_str(&HEXLOWER.encode(&self.0))
     }
 }
+
+#[cfg(test)]
+#[path = "pseudonym_tests.rs"]
+mod tests;

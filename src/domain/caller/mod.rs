@@ -16,6 +16,8 @@ mod mask;
 mod normalise;
 mod region;
 mod sources;
+#[cfg(test)]
+mod tests;
 pub mod uri;
 pub mod withheld;
 
