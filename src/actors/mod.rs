@@ -1,1 +1,42 @@
-//! To be filled.
+//! Who does what while a call is up: one actor per active session, one per active call ID under it, and the directory
+//! that finds them. Thin shells over `domain`: they know neither JSON nor HTTP nor any dialect of a switch.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `directory` | the shared house: finds or starts actors, answers reads |
+//! | `slot` | the entry of a session or a call in the directory, and the leases that keep it there |
+//! | `call_actor` | everything about one call ID: finds its session, keeps the order of its events |
+//! | `session_actor` | decides, seals, hands to the writer; the only one who changes a session |
+//! | `first_contact` | from a caller to a session ID; two first contacts make one session |
+//! | `acknowledge` | what happens on the writer's thread once a commit is durable |
+//! | `reply` | how an answer is rendered with the state in hand and sent after the fsync |
+//! | `publisher`, `subscription` | one stream of changes for all watchers, in the order of the log |
+//! | `lingering` | calls that ended a short while ago |
+//! | `requests` | what voice apps ask, as futures |
+//! | `probe` | an event through actor and writer, to see whether they work |
+//! | `settings`, `clock` | the configuration in force, the one clock |
+
+mod acknowledge;
+mod call_actor;
+mod clock;
+mod directory;
+mod first_contact;
+mod lingering;
+mod probe;
+mod publisher;
+mod reply;
+mod requests;
+mod session_actor;
+mod settings;
+mod slot;
+mod subscription;
+
+pub use call_actor::{Caller, StartCall};
+pub use clock::Clock;
+pub use directory::{Counts, Directory, DirectoryOptions, Glance, Scope};
+pub use first_contact::{CallerKeys, KnownCaller};
+pub use publisher::{Filter, Publisher};
+pub use reply::{Outcome, Reply, Wake, Wakes};
+pub use requests::{CallView, SessionView};
+pub use settings::{ReleaseSettings, Settings};
+pub use subscription::{Delivery, Event, Subscription};

@@ -1,0 +1,73 @@
+//! Calls that ended a short while ago (PRODUCT.md 4.3): they can still be fetched for `call_linger`, in memory, at most
+//! 100,000 of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+
+use super::slot::CallKey;
+use crate::domain::ids::{CallId, ReleaseId, SessionId, TenantId};
+use crate::domain::session::Call;
+use crate::domain::time::Timestamp;
+
+const MOST: usize = 100_000;
+
+/// A call that has ended.
+#[derive(Debug, Clone)]
+pub(super) struct Lingers {
+    pub(super) release: ReleaseId,
+    pub(super) session: SessionId,
+    pub(super) call: Arc<Call>,
+    ended_at: Timestamp,
+}
+
+/// The ended calls of all tenants.
+pub(super) struct Lingering {
+    calls: DashMap<CallKey, Lingers>,
+    /// In the order of their end.
+    order: Mutex<VecDeque<(CallKey, Timestamp)>>,
+    linger_millis: AtomicU64,
+}
+
+impl Lingering {
+    pub(super) fn new(linger: Duration) -> Self {
+        let lingering =
+            Self { calls: DashMap::new(), order: Mutex::new(VecDeque::new()), linger_millis: AtomicU64::new(0) };
+        lingering.set_linger(linger);
+        lingering
+    }
+
+    pub(super) fn set_linger(&self, linger: Duration) {
+        self.linger_millis.store(u64::try_from(linger.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn linger(&self) -> Duration {
+        Duration::from_millis(self.linger_millis.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn insert(&self, release: &ReleaseId, session: SessionId, call: Arc<Call>, ended_at: Timestamp) {
+        let key = CallKey { tenant: release.tenant.clone(), call: call.id.clone() };
+        self.calls.insert(key.clone(), Lingers { release: release.clone(), session, call, ended_at });
+        let mut order = self.order.lock();
+        order.push_back((key, ended_at));
+        let linger = self.linger();
+        while let Some((oldest, at)) = order.front() {
+            if order.len() <= MOST && ended_at.since(*at) <= linger {
+                break;
+            }
+            // The same call ID may have been reopened and have ended again since.
+            self.calls.remove_if(oldest, |_, lingers| lingers.ended_at == *at);
+            order.pop_front();
+        }
+    }
+
+    pub(super) fn find(&self, tenant: &TenantId, call: &CallId, now: Timestamp) -> Option<Lingers> {
+        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
+        let found = self.calls.get(&key)?;
+        (now.since(found.ended_at) <= self.linger()).then(|| found.clone())
+    }
+}

@@ -1,0 +1,166 @@
+//! What voice apps and operators ask, as futures. What is durable is read without an actor; what changes something
+//! goes through the session's actor and is answered when it is durable.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::directory::Directory;
+use super::reply::{Outcome, Reply, Wakes};
+use super::session_actor::{Message, SessionEvent};
+use crate::domain::caller::Assurance;
+use crate::domain::ids::{CallId, ReleaseId, SessionId, TenantId};
+use crate::domain::refusal::{Reason, Refusal};
+use crate::domain::session::{Call, Change, Command, Session};
+use crate::store::{Cached, StoreError};
+
+/// A session as it is durable.
+#[derive(Debug, Clone)]
+pub struct SessionView {
+    /// Whose session.
+    pub release: ReleaseId,
+    /// Its state.
+    pub session: Arc<Session>,
+}
+
+/// A call as it is durable, with its session. Its state is `ended` if it only lingers.
+#[derive(Debug, Clone)]
+pub struct CallView {
+    /// Whose call.
+    pub release: ReleaseId,
+    /// The session it belongs to.
+    pub session: Arc<Session>,
+    /// The call.
+    pub call: Arc<Call>,
+}
+
+/// Hands the state over to a future.
+struct Handover {
+    told: oneshot::Sender<Result<Arc<Session>, Refusal>>,
+    prepared: Option<Result<Arc<Session>, Refusal>>,
+}
+
+impl Reply for Handover {
+    fn prepare(&mut self, outcome: Result<Outcome<'_>, Refusal>) {
+        self.prepared = Some(outcome.map(|outcome| outcome.session.clone()));
+    }
+
+    fn deliver(self: Box<Self>, _wakes: &mut Wakes) {
+        if let Some(prepared) = self.prepared {
+            let _nobody_waits = self.told.send(prepared);
+        }
+    }
+}
+
+type Told = oneshot::Receiver<Result<Arc<Session>, Refusal>>;
+
+fn handover() -> (Box<dyn Reply>, Told) {
+    let (told, receiver) = oneshot::channel();
+    (Box::new(Handover { told, prepared: None }), receiver)
+}
+
+async fn durable(told: Told) -> Result<Arc<Session>, Refusal> {
+    let failed = |_| Refusal::new(Reason::Internal, "recalld failed at this request: see its log, and repeat it");
+    told.await.map_err(failed)?
+}
+
+impl Directory {
+    /// The durable state of a session: from memory if it is active, else from the store, on a thread that may block.
+    ///
+    /// # Errors
+    /// `internal` when what is stored of it cannot be read.
+    pub async fn find_session(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        session: &SessionId,
+    ) -> Result<Option<SessionView>, Refusal> {
+        if let Some(active) = self.active_session(tenant, session)
+            && let Some(view) = active.view()
+        {
+            return Ok(Some(SessionView { release: active.release.id().clone(), session: view }));
+        }
+        let found = match self.store().load_cached(tenant, session).map_err(|error| unreadable(&error))? {
+            Cached::Known(found) => found,
+            Cached::WouldBlock => {
+                let (directory, tenant, session) = (self.clone(), tenant.clone(), *session);
+                let loaded = actix_rt::task::spawn_blocking(move || directory.store().load(&tenant, &session)).await;
+                loaded
+                    .unwrap_or_else(|_| Err(StoreError::Incomplete("a record: its reading panicked")))
+                    .map_err(|error| unreadable(&error))?
+            }
+        };
+        Ok(found.map(|(release, session)| SessionView { release, session: Arc::new(session) }))
+    }
+
+    /// The durable state of an active call, or of one that ended within `call_linger`.
+    ///
+    /// # Errors
+    /// `internal` when what is stored of its session cannot be read.
+    pub async fn find_call(self: &Arc<Self>, tenant: &TenantId, call: &CallId) -> Result<Option<CallView>, Refusal> {
+        if let Some(session) = self.call_slot(tenant, call).and_then(|slot| slot.session())
+            && let Some(view) = session.view()
+            && let Some(call) = view.call(call).cloned()
+        {
+            return Ok(Some(CallView { release: session.release.id().clone(), session: view, call }));
+        }
+        let Some(lingers) = self.lingering().find(tenant, call, self.now()) else { return Ok(None) };
+        let session = match self.find_session(tenant, &lingers.session).await? {
+            Some(view) => view.session,
+            // A withheld caller's session goes with its data; the call is still told.
+            None => Arc::new(Session::unopened(lingers.session, lingers.release.instance.clone(), self.now())),
+        };
+        Ok(Some(CallView { release: lingers.release, session, call: lingers.call }))
+    }
+
+    /// Sets and deletes variables of a session; answers when that is durable.
+    ///
+    /// # Errors
+    /// `unknown_session`, and what the session refuses.
+    pub async fn change(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        session: &SessionId,
+        change: Change,
+    ) -> Result<SessionView, Refusal> {
+        let view = self.find_session(tenant, session).await?.ok_or_else(unknown_session)?;
+        let release = self.store().release(&view.release).map_err(|error| unreadable(&error))?;
+        let lease = self.session_for_write(&release, *session);
+        let (reply, told) = handover();
+        lease.clone().send(Message::Event(SessionEvent {
+            command: Command::Change(change),
+            contact: None,
+            reply,
+            call: None,
+            session: lease,
+        }));
+        Ok(SessionView { release: view.release, session: durable(told).await? })
+    }
+
+    /// The voice app vouches for the caller of an active call; answers when that is durable.
+    ///
+    /// # Errors
+    /// `unknown_call`, and what the session refuses.
+    pub async fn assert(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        call: &CallId,
+        level: Assurance,
+    ) -> Result<CallView, Refusal> {
+        let (reply, told) = handover();
+        self.call_event(tenant, call, Command::Assert { call: call.clone(), level }, reply);
+        let session = durable(told).await?;
+        let unknown = || Refusal::new(Reason::UnknownCall, "the call has ended");
+        let call = session.call(call).cloned().ok_or_else(unknown)?;
+        let release = ReleaseId { tenant: tenant.clone(), instance: session.instance.clone() };
+        Ok(CallView { release, session, call })
+    }
+}
+
+fn unknown_session() -> Refusal {
+    Refusal::new(Reason::UnknownSession, "there is no such session")
+}
+
+fn unreadable(error: &StoreError) -> Refusal {
+    tracing::error!("{error}");
+    Refusal::new(Reason::Internal, "what is stored of this session cannot be read: see the daemon's log")
+}

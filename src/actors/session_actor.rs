@@ -1,0 +1,542 @@
+//! The one who changes a session. Each event is decided on a copy of the state by the pure rules of the domain, sealed,
+//! and handed to the writer together with the answer that was rendered from the new state; the copy replaces the state
+//! only if all of that succeeded, so a panic leaves nothing half done.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, WrapFuture};
+
+use super::acknowledge::Ticket;
+use super::call_actor::{self, Caller, StartCall, unknown_call};
+use super::directory::Directory;
+use super::first_contact::Contact;
+use super::reply::{Outcome, Reply, deliver_now};
+use super::settings::Settings;
+use super::slot::{CallLease, SessionLease, SessionSlot};
+use crate::domain::ids::CallId;
+use crate::domain::refusal::{Reason, Refusal};
+use crate::domain::session::{Call, Command, Commit, Effect, Rules, Session, decide};
+use crate::domain::time::Timestamp;
+use crate::store::{AliasKey, Cached, Record, Sealed, StoreError, Write};
+
+/// What a session actor is told.
+pub(super) enum Message {
+    /// Something happens to the session.
+    Event(SessionEvent),
+    /// A start with a call ID that this session has or had, by a caller who may be another one.
+    Offer { call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease, session: SessionLease },
+    /// A read that has to follow the events before it.
+    Read { reply: Box<dyn Reply>, call: CallLease, session: SessionLease },
+    /// The record is to be written, so that the log can be trimmed.
+    Record(SessionLease),
+    /// Somebody wants to know whether actors and writer work.
+    Probe { reply: Box<dyn Reply>, session: SessionLease },
+    /// Nothing is on its way and nobody needs the actor.
+    Rest,
+}
+
+impl actix::Message for Message {
+    type Result = ();
+}
+
+/// One event of a call, or a change by a voice app.
+pub(super) struct SessionEvent {
+    pub(super) command: Command,
+    /// Aliases to be written with it.
+    pub(super) contact: Option<Contact>,
+    pub(super) reply: Box<dyn Reply>,
+    pub(super) call: Option<CallLease>,
+    pub(super) session: SessionLease,
+}
+
+/// What the actor begins with.
+pub(super) enum Origin {
+    /// The record in the store, if there is one.
+    Store,
+    /// What recovery found, and whether its record is older than that.
+    Recovered(Arc<Session>, bool),
+    /// The durable state of an actor that panicked, once everything it handed over is durable.
+    Panicked(Arc<SessionSlot>),
+}
+
+/// The actor of one active session.
+pub(super) struct SessionActor {
+    directory: Arc<Directory>,
+    slot: Arc<SessionSlot>,
+    origin: Option<Origin>,
+    /// The state after everything that was decided; the durable one is in the slot.
+    session: Arc<Session>,
+    /// Why nothing can be done with it, if so.
+    unreadable: Option<Refusal>,
+    settings: Arc<Settings>,
+    rules: Arc<Rules>,
+    /// The ordinal up to which a record was handed to the writer.
+    recorded: u64,
+    aliases: Vec<AliasKey>,
+    /// Bytes counted against `session_memory`.
+    counted: u64,
+    panics: Vec<Instant>,
+    /// A withheld session that waits for its call to be reopened is looked at again later.
+    waits: bool,
+}
+
+/// What an event leads to.
+struct Step {
+    next: Arc<Session>,
+    commit: Arc<Commit>,
+    log: Sealed,
+    record: Option<Record>,
+}
+
+/// Panics within [`QUARANTINE`] after which a session is left alone.
+const MOST_PANICS: usize = 3;
+const QUARANTINE: Duration = Duration::from_secs(60);
+/// How long a withheld session waits for an INVITE repeated with credentials (PRODUCT.md 4.3), and a little more.
+const REOPEN_WAIT: Duration = Duration::from_secs(33);
+
+impl SessionActor {
+    pub(super) fn new(directory: Arc<Directory>, slot: Arc<SessionSlot>, origin: Origin) -> Self {
+        let settings = directory.settings();
+        let rules = settings.rules(slot.release.id());
+        let unopened = Session::unopened(slot.id, slot.release.id().instance.clone(), directory.now());
+        Self {
+            directory,
+            slot,
+            origin: Some(origin),
+            session: Arc::new(unopened),
+            unreadable: None,
+            settings,
+            rules,
+            recorded: 0,
+            aliases: Vec::new(),
+            counted: 0,
+            panics: Vec::new(),
+            waits: false,
+        }
+    }
+
+    fn begin(&mut self, context: &mut Context<Self>) {
+        match self.origin.take() {
+            None => {}
+            Some(Origin::Recovered(session, unrecorded)) => {
+                let recorded = if unrecorded { 0 } else { session.ordinal };
+                self.loaded(session, recorded);
+            }
+            Some(Origin::Store) => {
+                let tenant = &self.slot.release.id().tenant;
+                match self.directory.store().load_cached(tenant, &self.slot.id) {
+                    Ok(Cached::Known(found)) => self.found(Ok(found.map(|(_, session)| session))),
+                    Ok(Cached::WouldBlock) => self.load(context),
+                    Err(error) => self.found(Err(error)),
+                }
+            }
+            Some(Origin::Panicked(before)) => self.rebuild(context, before),
+        }
+    }
+
+    /// Reads the record on a thread that may block. Until then nothing is taken from the mailbox.
+    fn load(&mut self, context: &mut Context<Self>) {
+        let directory = self.directory.clone();
+        let slot = self.slot.clone();
+        let loaded =
+            actix_rt::task::spawn_blocking(move || directory.store().load(&slot.release.id().tenant, &slot.id));
+        let then = actix::fut::ActorFutureExt::map(loaded.into_actor(self), |loaded, actor: &mut Self, _| {
+            let loaded = loaded.unwrap_or_else(|_| Err(StoreError::Incomplete("a record: its reading panicked")));
+            actor.found(loaded.map(|found| found.map(|(_, session)| session)));
+        });
+        context.wait(then);
+    }
+
+    /// Waits until everything the panicked actor handed to the writer is durable, and takes that state.
+    fn rebuild(&mut self, context: &mut Context<Self>, before: Arc<SessionSlot>) {
+        tracing::error!(tenant = %self.slot.release.id().tenant, session = %self.slot.id, "a session's actor panicked: it is rebuilt");
+        self.panics.push(Instant::now());
+        let (barrier, passed) = super::probe::barrier();
+        self.submit_barrier(SessionLease::new(&self.slot), None, Some(barrier));
+        let then =
+            actix::fut::ActorFutureExt::map(passed.into_actor(self), move |_, actor: &mut Self, context| match before
+                .view()
+            {
+                Some(session) => actor.loaded(session, 0),
+                None => actor.load(context),
+            });
+        context.wait(then);
+    }
+
+    fn found(&mut self, found: Result<Option<Session>, StoreError>) {
+        match found {
+            Ok(Some(session)) => {
+                let recorded = session.ordinal;
+                self.loaded(Arc::new(session), recorded);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::error!("{error}");
+                self.unreadable = Some(Refusal::new(
+                    Reason::Internal,
+                    "what is stored of this session cannot be read: see the daemon's log",
+                ));
+            }
+        }
+    }
+
+    fn loaded(&mut self, session: Arc<Session>, recorded: u64) {
+        self.recorded = recorded;
+        self.slot.publish(session.clone());
+        self.count(&session);
+        self.session = session;
+    }
+
+    fn count(&mut self, session: &Session) {
+        let size = size_in_memory(session);
+        self.directory.count_memory(self.counted, size);
+        self.counted = size;
+    }
+
+    fn refresh_rules(&mut self) {
+        if !self.directory.has_settings(&self.settings) {
+            self.settings = self.directory.settings();
+            self.rules = self.settings.rules(self.slot.release.id());
+        }
+    }
+
+    /// Whether something that was decided is not durable yet: then even a refusal has to wait for it, because it tells
+    /// of it.
+    fn is_ahead(&self) -> bool {
+        self.slot.durable_ordinal() < self.session.ordinal
+    }
+
+    fn event(&mut self, event: SessionEvent) {
+        self.refresh_rules();
+        let SessionEvent { command, contact, mut reply, call, session } = event;
+        let now = self.directory.now();
+        let call_id = call.as_ref().map(|lease| &lease.key.call);
+        let step = catch_unwind(AssertUnwindSafe(|| self.step(&command, call_id, now, &mut *reply)));
+        let step = match step {
+            Ok(step) => step,
+            Err(_) => {
+                self.panics.push(Instant::now());
+                tracing::error!(tenant = %self.slot.release.id().tenant, session = %self.slot.id, "an event panicked: nothing of it is kept");
+                Err(Refusal::new(Reason::Internal, "recalld failed at this event, nothing was changed: report it"))
+            }
+        };
+        if let Some(lease) = &call {
+            let session = step.as_ref().map_or(&self.session, |step| step.as_ref().map_or(&self.session, |s| &s.next));
+            lease.slot().set_over(session.call(&lease.key.call).is_none());
+        }
+        match step {
+            Err(refusal) => {
+                if catch_unwind(AssertUnwindSafe(|| reply.prepare(Err(refusal)))).is_ok() {
+                    self.answer_unchanged(session, call, reply);
+                }
+            }
+            Ok(None) => self.answer_unchanged(session, call, reply),
+            Ok(Some(step)) => self.submit(step, &command, contact, reply, call, session),
+        }
+    }
+
+    /// Decides and renders, without changing anything.
+    fn step(
+        &self,
+        command: &Command,
+        call: Option<&CallId>,
+        now: Timestamp,
+        reply: &mut dyn Reply,
+    ) -> Result<Option<Step>, Refusal> {
+        self.check_usable(command)?;
+        let Some(commit) = decide(&self.session, command, &self.rules, now)? else {
+            reply.prepare(Ok(self.outcome(&self.session, call, now)));
+            return Ok(None);
+        };
+        self.check_room(command)?;
+        let mut next = Session::clone(&self.session);
+        next.apply(&commit);
+        if let Command::Start(start) = command
+            && next.call(&start.call).is_some_and(|call| call.details.is_none())
+        {
+            next.attach_details(&start.call, start.details.clone());
+        }
+        let next = Arc::new(next);
+        reply.prepare(Ok(self.outcome(&next, call, now)));
+        let log = self.slot.release.seal_commit(&self.slot.id, &commit);
+        // A session that falls idle gets its record: its log records are not needed for the next start any more.
+        let record = next.calls.is_empty().then(|| self.record(&next));
+        Ok(Some(Step { next, commit: Arc::new(commit), log, record }))
+    }
+
+    fn outcome<'a>(&'a self, session: &'a Arc<Session>, call: Option<&CallId>, now: Timestamp) -> Outcome<'a> {
+        let call = call.and_then(|call| session.call(call));
+        Outcome { session, call, rules: &self.rules, now }
+    }
+
+    fn record(&self, session: &Session) -> Record {
+        Record { sealed: self.slot.release.seal_record(session), has_active_call: !session.calls.is_empty() }
+    }
+
+    fn check_usable(&self, command: &Command) -> Result<(), Refusal> {
+        if let Some(refusal) = &self.unreadable {
+            return Err(refusal.clone());
+        }
+        if self.panics.iter().filter(|at| at.elapsed() < QUARANTINE).count() >= MOST_PANICS {
+            let detail = "recalld failed at this session several times, it is left alone for a minute: report it";
+            return Err(Refusal::new(Reason::Internal, detail));
+        }
+        if self.session.ordinal == 0 {
+            return match command {
+                Command::Start(_) => Ok(()),
+                Command::Change(change) if change.call.is_none() => {
+                    Err(Refusal::new(Reason::UnknownSession, "there is no such session"))
+                }
+                Command::End { .. } | Command::Expire => Ok(()),
+                _ => Err(unknown_call()),
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether there is room for what a command adds. What ends or expires is always done.
+    fn check_room(&self, command: &Command) -> Result<(), Refusal> {
+        if matches!(command, Command::End { .. } | Command::Expire) {
+            return Ok(());
+        }
+        if self.directory.is_read_only() {
+            return Err(Refusal::new(
+                Reason::ReadOnly,
+                "the disk is nearly full: nothing is written until there is room again",
+            ));
+        }
+        if matches!(command, Command::Start(_) | Command::Change(_)) && self.directory.is_memory_full() {
+            return Err(Refusal::new(Reason::Overloaded, "active sessions take all the memory they may: try later"));
+        }
+        Ok(())
+    }
+
+    fn submit(
+        &mut self,
+        step: Step,
+        command: &Command,
+        contact: Option<Contact>,
+        reply: Box<dyn Reply>,
+        call: Option<CallLease>,
+        session: SessionLease,
+    ) {
+        let Step { next, commit, log, record } = step;
+        let aliases = match &contact {
+            Some(contact) if !self.aliases.contains(contact.alias()) => {
+                self.aliases.push(contact.alias().clone());
+                contact.changes()
+            }
+            _ => Vec::new(),
+        };
+        if record.is_some() {
+            self.recorded = next.ordinal;
+        }
+        self.count(&next);
+        self.session = next.clone();
+        let digit = match command {
+            Command::Dtmf { digit, .. } => Some(*digit),
+            _ => None,
+        };
+        let ended = ended_call(&commit, &next);
+        let release = self.slot.release.clone();
+        let ticket =
+            Ticket { reply: Some(reply), commit: Some((commit, next)), digit, ended, _contact: contact, call, session };
+        self.directory.write(Write {
+            release,
+            session: self.slot.id,
+            log: Some(log),
+            record,
+            forget: false,
+            aliases,
+            ticket,
+        });
+    }
+
+    /// Sends an answer that changes nothing, after what it may tell of is durable.
+    fn answer_unchanged(&mut self, session: SessionLease, call: Option<CallLease>, reply: Box<dyn Reply>) {
+        if self.is_ahead() {
+            self.submit_barrier(session, call, Some(reply));
+        } else {
+            deliver_now(reply);
+        }
+    }
+
+    fn submit_barrier(&self, session: SessionLease, call: Option<CallLease>, reply: Option<Box<dyn Reply>>) {
+        self.submit_bare(None, false, session, call, reply);
+    }
+
+    fn submit_bare(
+        &self,
+        record: Option<Record>,
+        forget: bool,
+        session: SessionLease,
+        call: Option<CallLease>,
+        reply: Option<Box<dyn Reply>>,
+    ) {
+        let ticket = Ticket { reply, commit: None, digit: None, ended: None, _contact: None, call, session };
+        self.directory.write(Write {
+            release: self.slot.release.clone(),
+            session: self.slot.id,
+            log: None,
+            record,
+            forget,
+            aliases: Vec::new(),
+            ticket,
+        });
+    }
+
+    fn read(&mut self, mut reply: Box<dyn Reply>, call: CallLease, session: SessionLease) {
+        self.refresh_rules();
+        let now = self.directory.now();
+        let active = self.session.call(&call.key.call);
+        call.slot().set_over(active.is_none());
+        let outcome = match (&self.unreadable, active) {
+            (Some(refusal), _) => Err(refusal.clone()),
+            (None, None) => Err(unknown_call()),
+            (None, Some(active)) => Ok(Outcome { session: &self.session, call: Some(active), rules: &self.rules, now }),
+        };
+        if catch_unwind(AssertUnwindSafe(|| reply.prepare(outcome))).is_ok() {
+            self.answer_unchanged(session, Some(call), reply);
+        }
+    }
+
+    /// A start with a call ID of this session by somebody who may be another caller.
+    fn offer(&mut self, call: Box<StartCall>, mut reply: Box<dyn Reply>, lease: CallLease, session: SessionLease) {
+        let active = self.session.call(&lease.key.call).is_some();
+        let is_withheld_as_before = matches!(call.caller, Caller::Withheld) && self.slot.id.is_anonymous();
+        if is_withheld_as_before && (active || self.may_reopen(&call, &lease.key.call)) {
+            let StartCall { start, .. } = *call;
+            return self.event(SessionEvent {
+                command: Command::Start(start),
+                contact: None,
+                reply,
+                call: Some(lease),
+                session,
+            });
+        }
+        if active {
+            reply.prepare(Err(Refusal::new(
+                Reason::CallIdInUse,
+                "another caller's active call has this call_id: use a call_id that is unique among active calls",
+            )));
+            return self.answer_unchanged(session, Some(lease), reply);
+        }
+        let slot = lease.slot().clone();
+        slot.send(call_actor::Message::StartAfresh { not: self.slot.id, call, reply, lease });
+    }
+
+    /// Whether a withheld start is the INVITE of an ended call repeated with credentials: the domain decides so for
+    /// the switch that reported the call.
+    fn may_reopen(&self, call: &StartCall, id: &CallId) -> bool {
+        let now = self.directory.now();
+        self.session.ended.iter().any(|ended| {
+            ended.id == *id
+                && ended.legs.iter().any(|leg| leg.switch == call.start.leg.switch)
+                && ended.ended_at.is_some_and(|at| now.since(at) < REOPEN_WAIT)
+        })
+    }
+
+    fn write_record(&mut self, session: SessionLease) {
+        if self.recorded < self.session.ordinal && self.unreadable.is_none() {
+            self.recorded = self.session.ordinal;
+            self.submit_bare(Some(self.record(&self.session)), false, session, None, None);
+        }
+    }
+
+    /// A withheld session with nothing left to keep goes as if it had never been (PRODUCT.md 3.4).
+    fn forget(&mut self, now: Timestamp) {
+        self.submit_bare(None, true, SessionLease::new(&self.slot), None, None);
+        self.session = Arc::new(Session::unopened(self.slot.id, self.slot.release.id().instance.clone(), now));
+        self.slot.withdraw();
+        self.recorded = 0;
+    }
+
+    /// Leaves the directory once nothing is to be done any more.
+    fn rest(&mut self, context: &mut Context<Self>) {
+        if self.slot.is_leased() {
+            return;
+        }
+        if !self.session.calls.is_empty() {
+            // The calls' own actors are gone: each gets one again.
+            for call in &self.session.calls {
+                self.directory.adopt_call(&self.slot, &call.id);
+            }
+            return;
+        }
+        if self.unreadable.is_none() {
+            self.refresh_rules();
+            let now = self.directory.now();
+            if self.session.ordinal > 0 && self.session.may_be_forgotten(&self.rules, now) {
+                return self.forget(now);
+            }
+            if self.recorded < self.session.ordinal {
+                return self.write_record(SessionLease::new(&self.slot));
+            }
+            let reopens = |ended: &Arc<Call>| ended.ended_at.is_some_and(|at| now.since(at) < REOPEN_WAIT);
+            if self.slot.id.is_anonymous() && self.session.ended.iter().any(reopens) {
+                if !self.waits {
+                    self.waits = true;
+                    context.run_later(REOPEN_WAIT, |actor, context| {
+                        actor.waits = false;
+                        actor.rest(context);
+                    });
+                }
+                return;
+            }
+        }
+        if self.directory.forget_session(&self.slot) {
+            context.stop();
+        }
+    }
+}
+
+impl Drop for SessionActor {
+    fn drop(&mut self) {
+        self.directory.count_memory(self.counted, 0);
+    }
+}
+
+/// The call that a commit ends.
+fn ended_call(commit: &Commit, after: &Session) -> Option<Arc<Call>> {
+    let id = commit.effects.iter().find_map(|effect| match effect {
+        Effect::CallEnded { call, .. } => Some(call),
+        _ => None,
+    })?;
+    after.ended.iter().rev().find(|ended| ended.id == *id).cloned()
+}
+
+/// A coarse figure, for the bound on the memory of active sessions.
+fn size_in_memory(session: &Session) -> u64 {
+    const SESSION: usize = 1_536;
+    const CALL: usize = 1_024;
+    const VARIABLE: usize = 192;
+    let of_calls = session.calls.iter().flat_map(|call| &call.variables);
+    let variables = session.variables.iter().chain(of_calls);
+    let bytes = variables.map(|variable| VARIABLE + variable.name.as_str().len() + variable.value.len()).sum::<usize>();
+    u64::try_from(SESSION + CALL * (session.calls.len() + session.ended.len()) + bytes).unwrap_or(u64::MAX)
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        self.begin(context);
+    }
+}
+
+impl Handler<Message> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Message, context: &mut Context<Self>) {
+        match message {
+            Message::Event(event) => self.event(event),
+            Message::Offer { call, reply, lease, session } => self.offer(call, reply, lease, session),
+            Message::Read { reply, call, session } => self.read(reply, call, session),
+            Message::Record(session) => self.write_record(session),
+            Message::Probe { reply, session } => self.submit_barrier(session, None, Some(reply)),
+            Message::Rest => self.rest(context),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The configuration in force, arranged for the question that every event asks: the rules of a release.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Config, Generation};
+use crate::domain::caller::Assurance;
+use crate::domain::ids::ReleaseId;
+use crate::domain::session::{AnonymousSessions, Reset, Rules};
+
+/// What is configured of one release.
+#[derive(Debug, Clone)]
+pub struct ReleaseSettings {
+    /// Lifetimes, limits, assurance.
+    pub rules: Arc<Rules>,
+    /// Whether session IDs are derived or random.
+    pub generation: Generation,
+}
+
+/// The configuration in force. A reload makes a new one.
+#[derive(Debug)]
+pub struct Settings {
+    /// The checked file.
+    pub config: Arc<Config>,
+    releases: HashMap<ReleaseId, ReleaseSettings>,
+    /// Rules of releases that were configured before a reload: their sessions keep their last retention.
+    removed: HashMap<ReleaseId, Arc<Rules>>,
+}
+
+impl Settings {
+    /// The settings of a configuration, after those that were in force `before`.
+    #[must_use]
+    pub fn new(config: Config, before: Option<&Settings>) -> Self {
+        let mut releases = HashMap::new();
+        for tenant in &config.tenants {
+            for release in &tenant.releases {
+                if let Some(rules) = config.rules(&tenant.id, &release.instance) {
+                    let id = rules.release.clone();
+                    releases.insert(id, ReleaseSettings { rules: Arc::new(rules), generation: release.generation });
+                }
+            }
+        }
+        let mut removed = HashMap::new();
+        if let Some(before) = before {
+            let configured = before.releases.iter().map(|(id, release)| (id, &release.rules));
+            for (id, rules) in configured.chain(&before.removed) {
+                if !releases.contains_key(id) {
+                    removed.insert(id.clone(), rules.clone());
+                }
+            }
+        }
+        Self { config: Arc::new(config), releases, removed }
+    }
+
+    /// What is configured of a release, if it is configured.
+    #[must_use]
+    pub fn release(&self, id: &ReleaseId) -> Option<&ReleaseSettings> {
+        self.releases.get(id)
+    }
+
+    /// All configured releases.
+    pub fn releases(&self) -> impl Iterator<Item = (&ReleaseId, &ReleaseSettings)> {
+        self.releases.iter()
+    }
+
+    /// The rules of a release. One that is not configured keeps the last rules known of it; one that never was, since
+    /// the start, keeps everything: what is stored must not end because a file was edited.
+    #[must_use]
+    pub fn rules(&self, id: &ReleaseId) -> Arc<Rules> {
+        if let Some(release) = self.releases.get(id) {
+            return release.rules.clone();
+        }
+        if let Some(rules) = self.removed.get(id) {
+            return rules.clone();
+        }
+        Arc::new(Rules {
+            release: id.clone(),
+            session_retention: LONGEST_RETENTION,
+            user_idle_limit: None,
+            reset: Reset::NewCall,
+            anonymous_sessions: AnonymousSessions::Keep,
+            keep_number: false,
+            min_assurance: Assurance::None,
+            min_assurance_for: BTreeMap::new(),
+            limits: self.config.limits.session,
+        })
+    }
+}
+
+/// 10 years, the longest retention that can be configured (PRODUCT.md 4.1).
+const LONGEST_RETENTION: Duration = Duration::from_secs(3_650 * 86_400);

@@ -1,0 +1,213 @@
+//! The entry of a session or a call in the directory. An entry leaves the directory only when nobody holds a lease of
+//! it, so no message is ever sent to an actor that has gone: whoever sends takes a lease first, under the same lock
+//! that the removal takes.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use actix::Addr;
+use arc_swap::ArcSwapOption;
+
+use super::call_actor::{self, CallActor};
+use super::session_actor::{self, SessionActor};
+use crate::domain::ids::{CallId, SessionId, TenantId};
+use crate::domain::session::Session;
+use crate::store::Release;
+
+/// A call ID within its tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct CallKey {
+    pub(super) tenant: TenantId,
+    pub(super) call: CallId,
+}
+
+/// A session ID within its tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct SessionKey {
+    pub(super) tenant: TenantId,
+    pub(super) session: SessionId,
+}
+
+/// An active session.
+pub(super) struct SessionSlot {
+    pub(super) release: Arc<Release>,
+    pub(super) id: SessionId,
+    /// The arbiter on which it and its calls live.
+    pub(super) shard: usize,
+    address: OnceLock<Addr<SessionActor>>,
+    /// The durable state: what readers see.
+    view: ArcSwapOption<Session>,
+    leases: AtomicUsize,
+}
+
+impl SessionSlot {
+    pub(super) fn new(release: Arc<Release>, id: SessionId, shard: usize) -> Self {
+        Self { release, id, shard, address: OnceLock::new(), view: ArcSwapOption::empty(), leases: AtomicUsize::new(0) }
+    }
+
+    pub(super) fn key(&self) -> SessionKey {
+        SessionKey { tenant: self.release.id().tenant.clone(), session: self.id }
+    }
+
+    pub(super) fn set_address(&self, address: Addr<SessionActor>) {
+        let _first_is_kept = self.address.set(address);
+    }
+
+    /// Whether the actor takes messages; one that panicked does not.
+    pub(super) fn is_alive(&self) -> bool {
+        self.address.get().is_some_and(Addr::connected)
+    }
+
+    pub(super) fn send(&self, message: session_actor::Message) {
+        if let Some(address) = self.address.get() {
+            address.do_send(message);
+        }
+    }
+
+    /// The durable state; none while it is loaded, or of a session that is not durable yet.
+    pub(super) fn view(&self) -> Option<Arc<Session>> {
+        self.view.load_full()
+    }
+
+    pub(super) fn publish(&self, session: Arc<Session>) {
+        self.view.store(Some(session));
+    }
+
+    /// Nothing is left to read: the session was forgotten.
+    pub(super) fn withdraw(&self) {
+        self.view.store(None);
+    }
+
+    /// How many commits of the session are durable.
+    pub(super) fn durable_ordinal(&self) -> u64 {
+        self.view.load().as_ref().map_or(0, |session| session.ordinal)
+    }
+
+    pub(super) fn is_leased(&self) -> bool {
+        self.leases.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// Keeps a session in the directory. When the last lease goes, the actor is told that it may rest.
+pub(super) struct SessionLease(Arc<SessionSlot>);
+
+impl SessionLease {
+    /// Only under the lock of the directory's entry, from another lease, or by the actor itself, which is the one who
+    /// removes the entry.
+    pub(super) fn new(slot: &Arc<SessionSlot>) -> Self {
+        slot.leases.fetch_add(1, Ordering::SeqCst);
+        Self(slot.clone())
+    }
+
+    pub(super) fn slot(&self) -> &Arc<SessionSlot> {
+        &self.0
+    }
+}
+
+impl Clone for SessionLease {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl std::ops::Deref for SessionLease {
+    type Target = SessionSlot;
+
+    fn deref(&self) -> &SessionSlot {
+        &self.0
+    }
+}
+
+impl Drop for SessionLease {
+    fn drop(&mut self) {
+        if self.0.leases.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.0.send(session_actor::Message::Rest);
+        }
+    }
+}
+
+/// An active call ID.
+pub(super) struct CallSlot {
+    pub(super) key: CallKey,
+    address: OnceLock<Addr<CallActor>>,
+    session: ArcSwapOption<SessionSlot>,
+    /// Events on their way, those not durable yet included.
+    leases: AtomicUsize,
+    /// Whether the call seems to be over, so that the last lease asks the actor to look. Spares a message per event.
+    over: AtomicBool,
+}
+
+impl CallSlot {
+    pub(super) fn new(key: CallKey) -> Self {
+        Self {
+            key,
+            address: OnceLock::new(),
+            session: ArcSwapOption::empty(),
+            leases: AtomicUsize::new(0),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn set_over(&self, over: bool) {
+        self.over.store(over, Ordering::SeqCst);
+    }
+
+    pub(super) fn set_address(&self, address: Addr<CallActor>) {
+        let _first_is_kept = self.address.set(address);
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.address.get().is_some_and(Addr::connected)
+    }
+
+    pub(super) fn send(&self, message: call_actor::Message) {
+        if let Some(address) = self.address.get() {
+            address.do_send(message);
+        }
+    }
+
+    /// The session the call belongs to, once that is known.
+    pub(super) fn session(&self) -> Option<Arc<SessionSlot>> {
+        self.session.load_full()
+    }
+
+    pub(super) fn set_session(&self, session: Option<Arc<SessionSlot>>) {
+        self.session.store(session);
+    }
+
+    /// Whether events of the call are on their way: then a read has to follow them.
+    pub(super) fn is_leased(&self) -> bool {
+        self.leases.load(Ordering::SeqCst) > 0
+    }
+}
+
+/// One event of a call on its way; gone when the event is durable or refused.
+pub(super) struct CallLease(Arc<CallSlot>);
+
+impl CallLease {
+    /// Only under the lock of the directory's entry.
+    pub(super) fn new(slot: &Arc<CallSlot>) -> Self {
+        slot.leases.fetch_add(1, Ordering::SeqCst);
+        Self(slot.clone())
+    }
+
+    pub(super) fn slot(&self) -> &Arc<CallSlot> {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for CallLease {
+    type Target = CallSlot;
+
+    fn deref(&self) -> &CallSlot {
+        &self.0
+    }
+}
+
+impl Drop for CallLease {
+    fn drop(&mut self) {
+        if self.0.leases.fetch_sub(1, Ordering::SeqCst) == 1 && self.0.over.load(Ordering::SeqCst) {
+            self.0.send(call_actor::Message::Rest);
+        }
+    }
+}
