@@ -1,6 +1,7 @@
 //! The pieces of the store: sealing, a group of the writer, a record read from memory.
 //!
 //! `cargo bench --bench store` prints them; the time of a group holds one sync of this machine's disk.
+#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that cannot run has to say so")]
 
 use std::hint::black_box;
 use std::sync::mpsc::{Sender, channel};

@@ -99,7 +99,7 @@ impl CallActor {
                 }
                 match self.session() {
                     Some(before) => offer(&before, call, reply, lease),
-                    None => self.start_withheld(call, reply, lease),
+                    None => self.start_withheld(*call, reply, lease),
                 }
             }
             Caller::Known(known) => {
@@ -113,7 +113,7 @@ impl CallActor {
         }
     }
 
-    fn start_withheld(&mut self, call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease) {
+    fn start_withheld(&mut self, call: StartCall, reply: Box<dyn Reply>, lease: CallLease) {
         match anonymous_session_id() {
             Ok(id) => self.begin(id, None, call, reply, lease),
             Err(error) => self.unreadable(&error, reply),
@@ -158,14 +158,14 @@ impl CallActor {
             // Another caller's call has this call ID, or had it a moment ago.
             return offer(&current, call, reply, lease);
         }
-        self.begin(id, contact, call, reply, lease);
+        self.begin(id, contact, *call, reply, lease);
     }
 
     fn begin(
         &mut self,
         id: SessionId,
         contact: Option<Contact>,
-        call: Box<StartCall>,
+        call: StartCall,
         reply: Box<dyn Reply>,
         lease: CallLease,
     ) {
@@ -176,7 +176,7 @@ impl CallActor {
                 self.join(self.directory.session(key, &call.release, self.shard))
             }
         };
-        let StartCall { start, .. } = *call;
+        let StartCall { start, .. } = call;
         session.clone().send(session_actor::Message::Event(SessionEvent {
             command: Command::Start(start),
             contact,
@@ -257,7 +257,7 @@ impl Handler<Message> for CallActor {
                     self.slot.set_session(None);
                 }
                 match (&self.session, &call.caller) {
-                    (None, Caller::Withheld) => self.start_withheld(call, reply, lease),
+                    (None, Caller::Withheld) => self.start_withheld(*call, reply, lease),
                     _ => self.start(context, call, reply, lease),
                 }
             }

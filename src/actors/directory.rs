@@ -9,6 +9,7 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
+use parking_lot::Mutex;
 
 use super::acknowledge::{Acknowledger, Ticket};
 use super::call_actor::{self, CallActor, Caller, StartCall, unknown_call};
@@ -54,7 +55,7 @@ pub struct Directory {
     lingering: Arc<Lingering>,
     calls: DashMap<CallKey, Arc<CallSlot>>,
     sessions: DashMap<SessionKey, Arc<SessionSlot>>,
-    arbiters: Vec<Arbiter>,
+    arbiters: Mutex<Vec<Arbiter>>,
     handles: Vec<ArbiterHandle>,
     active_calls: AtomicUsize,
     memory: AtomicU64,
@@ -131,7 +132,7 @@ impl Directory {
             calls: DashMap::new(),
             sessions: DashMap::new(),
             handles: arbiters.iter().map(Arbiter::handle).collect(),
-            arbiters,
+            arbiters: Mutex::new(arbiters),
             active_calls: AtomicUsize::new(0),
             memory: AtomicU64::new(0),
             read_only: AtomicBool::new(false),
@@ -343,6 +344,17 @@ impl Directory {
         }
     }
 
+    /// Whether there is an active call of a tenant with this ID.
+    #[must_use]
+    pub fn has_call(&self, tenant: &TenantId, call: &CallId) -> bool {
+        self.calls.contains_key(&CallKey { tenant: tenant.clone(), call: call.clone() })
+    }
+
+    /// Refuses at once what needs no actor to be refused.
+    pub fn refuse(reply: Box<dyn Reply>, refusal: Refusal) {
+        refuse_now(reply, refusal);
+    }
+
     pub(super) fn call_slot(&self, tenant: &TenantId, call: &CallId) -> Option<Arc<CallSlot>> {
         self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }).map(|slot| slot.value().clone())
     }
@@ -521,12 +533,19 @@ impl Directory {
         }
     }
 
-    /// Ends everything: what was handed to the writer is written, then the threads end. Nothing may be asked any more.
+    /// Ends everything: what was handed to the writer is written, then the threads end, and with them every actor. Blocks
+    /// until then; must not be called on an arbiter. When the directory is dropped after it, the store is closed.
     pub fn shutdown(&self) {
         self.writer.shutdown();
         self.publisher.shutdown();
-        for arbiter in &self.arbiters {
+        let arbiters = std::mem::take(&mut *self.arbiters.lock());
+        for arbiter in &arbiters {
             arbiter.stop();
+        }
+        for arbiter in arbiters {
+            if arbiter.join().is_err() {
+                tracing::error!("an arbiter ended by a panic");
+            }
         }
     }
 }

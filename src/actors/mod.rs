@@ -30,6 +30,8 @@ mod session_actor;
 mod settings;
 mod slot;
 mod subscription;
+#[cfg(test)]
+mod tests;
 
 pub use call_actor::{Caller, StartCall};
 pub use clock::Clock;

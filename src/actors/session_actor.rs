@@ -22,6 +22,7 @@ use crate::domain::time::Timestamp;
 use crate::store::{AliasKey, Cached, Record, Sealed, StoreError, Write};
 
 /// What a session actor is told.
+#[expect(clippy::large_enum_variant, reason = "nearly all are events, and the mailbox boxes each message")]
 pub(super) enum Message {
     /// Something happens to the session.
     Event(SessionEvent),
@@ -285,11 +286,10 @@ impl SessionActor {
         }
         if self.session.ordinal == 0 {
             return match command {
-                Command::Start(_) => Ok(()),
+                Command::Start(_) | Command::End { .. } | Command::Expire => Ok(()),
                 Command::Change(change) if change.call.is_none() => {
                     Err(Refusal::new(Reason::UnknownSession, "there is no such session"))
                 }
-                Command::End { .. } | Command::Expire => Ok(()),
                 _ => Err(unknown_call()),
             };
         }

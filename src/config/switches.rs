@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
+use crate::domain::caller::Region;
 use crate::domain::ids::{SwitchName, TenantId, VariableName};
 
 /// `[[switch]]`: a link to a SIP switch, and what is trusted on it.
@@ -22,7 +23,7 @@ pub struct Switch {
     /// Whether P-Asserted-Identity, Remote-Party-ID and verstat of this switch are believed. `false`.
     pub trust_identity: bool,
     /// The country whose way of writing numbers is meant where a number has no country code.
-    pub region: String,
+    pub region: Region,
     /// What tells the extensions of this switch from those of others (`ext:<domain>:<digits>`). The switch's name.
     pub domain: String,
     /// The variables the switch sees, in the order in which they survive `max_answer`. None: all.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::caller::Assurance;
 use crate::domain::ids::{InstanceId, TenantId, VariableName};
+use crate::domain::number_plan::NumberPattern;
 use crate::domain::session::{AnonymousSessions, Reset};
 
 /// `[[tenant]]`: a customer.
@@ -35,7 +36,7 @@ pub struct Release {
     /// How its session IDs are made.
     pub generation: Generation,
     /// The called numbers that belong to it: E.164, short codes, prefixes such as `+4930231251*`.
-    pub numbers: Vec<String>,
+    pub numbers: Vec<NumberPattern>,
     /// Idle time after which `session` variables end. `30d`, or the tenant's.
     pub session_retention: Duration,
     /// Idle time after which `user` variables end, if there is one.

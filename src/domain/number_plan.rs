@@ -105,13 +105,19 @@ pub struct NumberPlan<R> {
     lengths: Vec<usize>,
 }
 
+impl<R> Default for NumberPlan<R> {
+    fn default() -> Self {
+        Self { exact: HashMap::new(), prefixes: HashMap::new(), lengths: Vec::new() }
+    }
+}
+
 impl<R> NumberPlan<R> {
     /// A plan of patterns.
     ///
     /// # Errors
     /// [`DuplicateNumber`] if two patterns are the same.
     pub fn new(entries: impl IntoIterator<Item = (NumberPattern, R)>) -> Result<Self, DuplicateNumber> {
-        let mut plan = Self { exact: HashMap::new(), prefixes: HashMap::new(), lengths: Vec::new() };
+        let mut plan = Self::default();
         for (index, (pattern, target)) in entries.into_iter().enumerate() {
             let NumberPattern { text, is_prefix } = pattern;
             if is_prefix {

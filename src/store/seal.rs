@@ -183,7 +183,10 @@ mod tests {
 
     fn keys(versions: &[u32]) -> DataKeys {
         let nonces = Arc::new(Nonces::new().expect("the system has random bytes"));
-        let keys = versions.iter().map(|version| (*version, Zeroizing::new([*version as u8; 32]))).collect();
+        let keys = versions
+            .iter()
+            .map(|version| (*version, Zeroizing::new([u8::try_from(*version).unwrap_or(u8::MAX); 32])))
+            .collect();
         DataKeys::new(keys, nonces).expect("there is a key")
     }
 

@@ -109,6 +109,17 @@ impl FrameCodec {
         self.framing
     }
 
+    /// Whether no frame has begun, given what is left of the bytes.
+    #[must_use]
+    pub fn is_between_frames(&self, src: &BytesMut) -> bool {
+        match self.state {
+            State::Unknown | State::Length => src.is_empty(),
+            State::Document(scanner) => scanner.at == 0 && src.is_empty(),
+            State::Closed => true,
+            State::Body(_) | State::Skip(_) => false,
+        }
+    }
+
     fn next(&mut self, src: &mut BytesMut) -> Option<Result<Frame, WrongFrame>> {
         loop {
             let step = match self.state {
@@ -249,12 +260,7 @@ impl Decoder for FrameCodec {
         if let Some(item) = self.next(src) {
             return Ok(Some(item));
         }
-        let between_frames = match self.state {
-            State::Unknown | State::Length => src.is_empty(),
-            State::Document(scanner) => scanner.at == 0 && src.is_empty(),
-            State::Closed => true,
-            State::Body(_) | State::Skip(_) => false,
-        };
+        let between_frames = self.is_between_frames(src);
         self.state = State::Closed;
         src.clear();
         Ok((!between_frames).then(|| Err(WrongFrame::fatal(Reason::ParseError, "the connection ended within a frame"))))

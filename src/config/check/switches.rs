@@ -12,6 +12,7 @@ use super::{Listeners, NO_TLS, refuse};
 use crate::config::error::{Fault, likely};
 use crate::config::file::SwitchTable;
 use crate::config::{Switch, Tenant};
+use crate::domain::caller::InvalidRegion;
 use crate::domain::ids::TenantId;
 
 /// Checks all `[[switch]]` tables.
@@ -52,10 +53,9 @@ fn switch(table: Spanned<SwitchTable>, tenants: &[Tenant], taken: &mut Listeners
     let Some(listen) = table.listen else {
         return Err(Fault::new(whole, format!("the switch `{name}` needs `listen`, the address it connects to")));
     };
-    let (region_span, region) = (table.region.span(), table.region.into_inner());
-    if region.len() != 2 || !region.bytes().all(|b| b.is_ascii_uppercase()) {
-        return Err(Fault::new(region_span, "not a region: write the two capital letters of a country, as in \"DE\""));
-    }
+    let region_span = table.region.span();
+    let region = table.region.into_inner().parse();
+    let region = region.map_err(|error: InvalidRegion| Fault::new(region_span, error.to_string()))?;
     let expose = match table.expose {
         None => None,
         Some(names) => {

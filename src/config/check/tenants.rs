@@ -12,6 +12,7 @@ use crate::config::file::{ApiKeyTable, ReleaseTable, TenantTable};
 use crate::config::read::Text;
 use crate::config::{ApiKey, Release, Scopes, Tenant};
 use crate::domain::ids::{InstanceId, TenantId};
+use crate::domain::number_plan::NumberPattern;
 
 /// 1 minute to 10 years (PRODUCT.md 4.1), three of them leap years.
 const RETENTION: RangeInclusive<Duration> = MINUTE..=DAY.saturating_mul(3_653);
@@ -51,10 +52,8 @@ fn releases(
         }
         let mut numbers = Vec::with_capacity(table.numbers.len());
         for number in table.numbers {
-            let (span, number) = (number.span(), number.into_inner());
-            if !is_number_pattern(&number) {
-                return Err(Fault::new(span, NOT_A_NUMBER));
-            }
+            let (span, number) = (number.span(), number.into_inner().parse::<NumberPattern>());
+            let number = number.map_err(|error| Fault::new(span.clone(), error.to_string()))?;
             if let Some(other) = claimed.insert(number.clone(), instance.clone()) {
                 return Err(Fault::new(span, format!("this number is claimed by the release `{other}` already")));
             }
@@ -74,15 +73,6 @@ fn releases(
         });
     }
     Ok(releases)
-}
-
-const NOT_A_NUMBER: &str = "not a number of a release: write E.164 as in \"+493023125000\", a short code as in \"115\", or a \
-                            prefix as in \"+4930231251*\"";
-
-fn is_number_pattern(text: &str) -> bool {
-    let digits = text.strip_prefix('+').unwrap_or(text);
-    let digits = if text.starts_with('+') { digits.strip_suffix('*').unwrap_or(digits) } else { digits };
-    (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn api_keys(

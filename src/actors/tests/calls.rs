@@ -1,0 +1,164 @@
+//! One session for one caller, whatever happens at the same instant; the same call ID again.
+
+use super::*;
+
+#[test]
+fn a_returning_caller_has_the_same_session_in_both_generations() {
+    run(|path| async move {
+        let house = House::open(&path);
+        for instance in ["support-de", "sales"] {
+            let first = answered(house.start(instance, "1", anna())).await.expect("a context");
+            assert!(!first.call.as_ref().expect("the call is active").returning);
+            answered(house.end("1")).await.expect("the end is answered");
+            house.rests().await;
+            let second = answered(house.start(instance, "2", anna())).await.expect("a context");
+            assert_eq!(first.session.id, second.session.id);
+            assert!(second.call.as_ref().expect("the call is active").returning);
+            answered(house.end("2")).await.expect("the end is answered");
+            house.rests().await;
+        }
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn first_calls_of_one_caller_at_the_same_instant_make_one_session() {
+    run(|path| async move {
+        let house = House::open(&path);
+        for instance in ["support-de", "sales"] {
+            let answers: Vec<_> =
+                (0..50).map(|call| house.start(instance, &format!("{instance}-{call}"), anna())).collect();
+            let mut sessions = std::collections::BTreeSet::new();
+            let mut firsts = 0;
+            for answer in answers {
+                let told = answered(answer).await.expect("a context");
+                sessions.insert(told.session.id);
+                firsts += usize::from(!told.call.expect("the call is active").returning);
+            }
+            assert_eq!((sessions.len(), firsts), (1, 1), "{instance}");
+        }
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn an_end_right_behind_the_start_of_a_cold_session_ends_the_call() {
+    run(|path| async move {
+        {
+            let house = House::open(&path);
+            answered(house.start("support-de", "1", anna())).await.expect("a context");
+            answered(house.end("1")).await.expect("the end is answered");
+            house.rests().await;
+            house.directory.shutdown();
+        }
+    });
+    run(|path| async move {
+        let house = House::open(&path);
+        let start = house.start("support-de", "2", anna());
+        let ring = house.happens("2", Command::Ringing { call: id("2"), code: None });
+        let end = house.end("2");
+        assert!(answered(start).await.expect("a context").call.is_some());
+        answered(ring).await.expect("it rings");
+        assert!(answered(end).await.expect("the end is answered").call.is_none());
+        house.rests().await;
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn a_call_id_in_use_is_refused_to_another_caller_and_free_when_its_call_is_over() {
+    run(|path| async move {
+        let house = House::open(&path);
+        let bob = "sip:+442079460123@example.com";
+        let first = answered(house.start("support-de", "1", anna())).await.expect("a context");
+        assert_eq!(reason(answered(house.start("support-de", "1", bob)).await), Reason::CallIdInUse);
+        assert_eq!(
+            reason(answered(house.start("support-de", "1", "sip:x@anonymous.invalid")).await),
+            Reason::CallIdInUse
+        );
+        let again = answered(house.start("support-de", "1", anna())).await.expect("the same call");
+        assert_eq!(again.session.ordinal, first.session.ordinal, "a repeated start changes nothing");
+        // The end and the next caller's start are on their way at the same time.
+        let end = house.end("1");
+        let next = answered(house.start("support-de", "1", bob)).await.expect("a context");
+        answered(end).await.expect("the end is answered");
+        assert_ne!(next.session.id, first.session.id);
+        assert_eq!(next.session.calls.len(), 1);
+        answered(house.end("1")).await.expect("the end is answered");
+        house.rests().await;
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn withheld_callers_share_nothing_but_a_call_id_of_one_switch_is_one_call() {
+    run(|path| async move {
+        let house = House::open(&path);
+        let withheld = "sip:anonymous@anonymous.invalid";
+        let one = answered(house.start("support-de", "1", withheld)).await.expect("a context");
+        let two = answered(house.start("support-de", "2", withheld)).await.expect("a context");
+        assert!(one.session.id.is_anonymous() && one.session.id != two.session.id);
+        let again = answered(house.start("support-de", "1", withheld)).await.expect("the same call");
+        assert_eq!(again.session.id, one.session.id);
+        let other = house.start_from("edge-2", "support-de", "1", withheld);
+        assert_eq!(reason(answered(other).await), Reason::CallIdInUse);
+        // An INVITE repeated with credentials.
+        answered(house.end("1")).await.expect("the end is answered");
+        let reopened = answered(house.start("support-de", "1", withheld)).await.expect("a context");
+        assert_eq!(reopened.session.id, one.session.id);
+        assert!(reopened.call.expect("the call is active").reopened);
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn after_a_restart_calls_variables_and_revisions_are_there_again() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let path = place.path().to_owned();
+    let before = std::sync::Mutex::new(None);
+    actix_rt::System::new().block_on(async {
+        let house = House::open(&path);
+        answered(house.start("support-de", "1", anna())).await.expect("a context");
+        answered(house.set("1", "language", "\"de\"", Lifetime::User)).await.expect("a revision");
+        let told = answered(house.set("1", "step", "3", Lifetime::Call)).await.expect("a revision");
+        *before.lock().expect("one thread") = Some(told.session);
+        house.directory.shutdown();
+    });
+    let before = before.into_inner().expect("one thread").expect("a session");
+    actix_rt::System::new().block_on(async {
+        let house = House::open(&path);
+        let view = house.directory.find_call(&House::release("support-de").tenant, &id("1")).await;
+        let view = view.expect("readable").expect("the call is active");
+        assert_eq!((view.session.revision, &view.session.variables), (before.revision, &before.variables));
+        assert_eq!(view.call.variables, before.calls[0].variables);
+        let told = answered(house.set("1", "language", "\"fr\"", Lifetime::User)).await.expect("a revision");
+        assert_eq!(told.session.revision, before.revision + 1);
+        answered(house.end("1")).await.expect("the end is answered");
+        house.rests().await;
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn a_voice_app_changes_a_sleeping_session_and_reads_it() {
+    run(|path| async move {
+        let house = House::open(&path);
+        let told = answered(house.start("support-de", "1", anna())).await.expect("a context");
+        answered(house.end("1")).await.expect("the end is answered");
+        house.rests().await;
+        let tenant = House::release("support-de").tenant;
+        let session = told.session.id;
+        let view = house.directory.change(&tenant, &session, change(None, "a", "1", Lifetime::User)).await;
+        assert_eq!(view.expect("a revision").session.revision, 1);
+        house.rests().await;
+        let view = house.directory.find_session(&tenant, &session).await.expect("readable").expect("it is stored");
+        assert_eq!(view.session.variables.len(), 1);
+        assert_eq!(house.directory.counts().active_sessions, 0, "a read starts no actor");
+        let nobody = SessionId::Caller([9; 32]);
+        let refused = house.directory.change(&tenant, &nobody, change(None, "a", "1", Lifetime::User)).await;
+        assert_eq!(reason(refused), Reason::UnknownSession);
+        let ended = house.directory.find_call(&tenant, &id("1")).await.expect("readable").expect("it lingers");
+        assert_eq!(ended.call.state, crate::domain::session::CallState::Ended);
+        house.directory.shutdown();
+    });
+}

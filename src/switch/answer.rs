@@ -1,0 +1,127 @@
+//! Answers to a switch: rendered by the session's actor while it has the state in hand, sent by the writer once that
+//! state is durable.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+
+use super::outlet::Outlet;
+use super::permits::Permit;
+use super::trunk::TrunkSettings;
+use crate::actors::{Outcome, Reply, Wake, Wakes};
+use crate::domain::refusal::{Reason, Refusal};
+use crate::domain::session::Authority;
+use crate::wire::answer::{write_error, write_result};
+use crate::wire::context::write_context;
+use crate::wire::framing::Framing;
+use crate::wire::jsonrpc::RequestId;
+
+/// What the result of a method holds (PRODUCT.md 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Content {
+    /// The context.
+    Context,
+    /// The session's revision.
+    Revision,
+    /// Nothing: `{}`.
+    Empty,
+    /// Nothing, also for a call that is unknown or over.
+    EmptyEvenIfUnknown,
+}
+
+/// Who waits on a connection.
+pub(super) struct Asker {
+    /// The request's number in the outlet and its id.
+    pub(super) number: u64,
+    pub(super) id: RequestId,
+    pub(super) framing: Framing,
+}
+
+/// The answer to one event. Without an asker it is that of a notification: nobody hears it.
+pub(super) struct Answer {
+    outlet: Arc<Outlet>,
+    asker: Option<Asker>,
+    content: Content,
+    trunk: Arc<TrunkSettings>,
+    frame: BytesMut,
+    _permit: Permit,
+}
+
+impl Answer {
+    pub(super) fn new(
+        outlet: Arc<Outlet>,
+        asker: Option<Asker>,
+        content: Content,
+        trunk: Arc<TrunkSettings>,
+        permit: Permit,
+    ) -> Self {
+        Self { outlet, asker, content, trunk, frame: BytesMut::new(), _permit: permit }
+    }
+
+    fn send(&mut self) -> bool {
+        self.asker.take().is_some_and(|asker| self.outlet.answer(asker.number, &self.frame))
+    }
+}
+
+/// Appends the result of a method as JSON.
+pub(super) fn write_content(out: &mut String, content: Content, outcome: &Outcome<'_>, trunk: &TrunkSettings) {
+    match content {
+        Content::Context => {
+            let call = outcome.call.map(AsRef::as_ref);
+            let context = outcome.session.context(call, Authority::OfCall, outcome.rules, outcome.now);
+            write_context(out, &context, outcome.rules, &trunk.expose, trunk.switch().max_answer);
+        }
+        Content::Revision => {
+            out.push_str("{\"revision\":");
+            out.push_str(&outcome.session.revision.to_string());
+            out.push('}');
+        }
+        Content::Empty | Content::EmptyEvenIfUnknown => out.push_str("{}"),
+    }
+}
+
+impl Reply for Answer {
+    fn prepare(&mut self, outcome: Result<Outcome<'_>, Refusal>) {
+        let refused = match &outcome {
+            Err(refusal) => {
+                let is_fine = refusal.reason == Reason::UnknownCall && self.content == Content::EmptyEvenIfUnknown;
+                (!is_fine).then_some(refusal)
+            }
+            Ok(_) => None,
+        };
+        if let Some(refusal) = refused {
+            self.outlet.metrics.count_refusal(refusal.reason);
+        }
+        let Some(asker) = &self.asker else { return };
+        self.frame.clear();
+        match (refused, &outcome) {
+            (Some(refusal), _) => write_error(&mut self.frame, asker.framing, Some(&asker.id), refusal),
+            (None, Ok(outcome)) => {
+                let mut result = String::new();
+                write_content(&mut result, self.content, outcome, &self.trunk);
+                write_result(&mut self.frame, asker.framing, &asker.id, &result);
+            }
+            (None, Err(_)) => write_result(&mut self.frame, asker.framing, &asker.id, "{}"),
+        }
+    }
+
+    fn deliver(mut self: Box<Self>, wakes: &mut Wakes) {
+        if self.send() {
+            wakes.note(self.outlet.clone());
+        }
+    }
+}
+
+/// Nobody is left without an answer, even if recalld failed at the event.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if self.asker.is_none() {
+            return;
+        }
+        let detail = "recalld failed at this request, the outcome is unknown: repeat it";
+        self.prepare(Err(Refusal::new(Reason::Internal, detail)));
+        if self.send() {
+            self.outlet.wake();
+        }
+    }
+}

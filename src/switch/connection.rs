@@ -1,0 +1,241 @@
+//! The life of one connection, in one task: it reads frames and dispatches them, sends what the outlet has, answers
+//! `late` what is over its deadline, and closes when the framing is lost or the peer does not keep up.
+
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use tokio::net::TcpStream;
+use tokio_util::codec::Decoder;
+
+use super::Link;
+use super::dispatch::{Dispatched, Dispatcher};
+use super::outlet::Outlet;
+use crate::wire::framing::{Frame, FrameCodec, Framing};
+
+/// Time in which a frame that has begun must come to its end.
+const FRAME_WITHIN: Duration = Duration::from_secs(10);
+/// Time in which a peer must take something of what is sent to it.
+const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// Unsent bytes above which nothing more is read: who does not read answers gets no more of them.
+const MOST_UNSENT: usize = 1 << 20;
+/// Bytes of one read.
+const READ: usize = 64 << 10;
+/// Time in which a peer that lost the framing may read the error.
+const LINGER: Duration = Duration::from_secs(1);
+
+struct Connection {
+    stream: TcpStream,
+    dispatcher: Dispatcher,
+    outlet: Arc<Outlet>,
+    codec: FrameCodec,
+    input: BytesMut,
+    out: BytesMut,
+    /// A notification that waits for a permit, and since when.
+    waiting: Option<(Frame, Instant)>,
+    read_at: Instant,
+    /// Since when a frame is incomplete.
+    incomplete_since: Option<Instant>,
+    /// Since when the peer has taken nothing of what is to be sent.
+    stuck_since: Option<Instant>,
+    /// Nothing more is read: the peer has ended, the framing is lost, or the daemon drains.
+    ended: bool,
+    /// The framing is lost: the peer may still send.
+    lost: bool,
+}
+
+/// Serves a connection until it ends.
+pub(super) async fn run(stream: TcpStream, peer: IpAddr, link: Arc<Link>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let outlet = Arc::new(Outlet::new(link.shared.metrics.clone()));
+    let limits = &link.shared.directory.settings().config.limits;
+    let permits = link.shared.permits.of_connection();
+    let mut connection = Connection {
+        stream,
+        codec: FrameCodec::new(limits.frame),
+        dispatcher: Dispatcher { link: link.clone(), outlet: outlet.clone(), permits, peer },
+        outlet,
+        input: BytesMut::new(),
+        out: BytesMut::new(),
+        waiting: None,
+        read_at: Instant::now(),
+        incomplete_since: None,
+        stuck_since: None,
+        ended: false,
+        lost: false,
+    };
+    connection.serve(&link).await
+}
+
+impl Connection {
+    async fn serve(&mut self, link: &Link) -> io::Result<()> {
+        let mut stop = link.shared.stop.clone();
+        let mut alarm = pin!(tokio::time::sleep(Duration::ZERO));
+        let mut armed: Option<Instant> = None;
+        loop {
+            let blocked = self.send()?;
+            if self.ended && !blocked && self.out.is_empty() && self.outlet.is_done() {
+                return if self.lost { self.close_lost().await } else { Ok(()) };
+            }
+            // One alarm for all deadlines. It is moved only if it would come too late.
+            let next = self.next_alarm();
+            if let Some(next) = next
+                && armed.is_none_or(|armed| next < armed)
+            {
+                alarm.as_mut().reset(next.into());
+                armed = Some(next);
+            }
+            let may_read = !self.ended && self.waiting.is_none() && self.out.len() < MOST_UNSENT;
+            tokio::select! {
+                () = self.outlet.notified() => {}
+                readable = self.stream.readable(), if may_read => {
+                    readable?;
+                    self.read()?;
+                }
+                writable = self.stream.writable(), if blocked => writable?,
+                () = self.dispatcher.permits.wait(), if self.waiting.is_some() => self.dispatch()?,
+                () = &mut alarm, if armed.is_some() => {
+                    armed = None;
+                    self.check_deadlines(Instant::now())?;
+                }
+                _ = stop.wait_for(|stop| *stop), if !self.ended => self.ended = true,
+            }
+        }
+    }
+
+    /// Sends what there is. True if the peer takes no more for now.
+    fn send(&mut self) -> io::Result<bool> {
+        loop {
+            if self.out.is_empty() {
+                self.outlet.take(&mut self.out);
+                if self.out.is_empty() {
+                    self.stuck_since = None;
+                    return Ok(false);
+                }
+            }
+            match self.stream.try_write(&self.out) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => {
+                    self.stuck_since = None;
+                    self.out.advance(sent);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.outlet.take(&mut self.out);
+                    self.stuck_since.get_or_insert_with(Instant::now);
+                    return Ok(true);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        self.input.reserve(READ.min(4_096.max(self.input.len())));
+        match self.stream.try_read_buf(&mut self.input) {
+            Ok(0) => self.ended = true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        }
+        self.read_at = Instant::now();
+        self.dispatch()
+    }
+
+    /// Dispatches the frames that are there, as far as there are permits.
+    fn dispatch(&mut self) -> io::Result<()> {
+        loop {
+            let frame = match self.waiting.take() {
+                Some((frame, since)) => {
+                    self.outlet.count_paused(since.elapsed());
+                    self.read_at = Instant::now();
+                    Ok(frame)
+                }
+                None => {
+                    let decoded = if self.ended {
+                        self.codec.decode_eof(&mut self.input)?
+                    } else {
+                        self.codec.decode(&mut self.input)?
+                    };
+                    match decoded {
+                        Some(item) => item,
+                        None => break,
+                    }
+                }
+            };
+            let framing = self.codec.framing().unwrap_or(Framing::Bare);
+            match frame {
+                Ok(frame) => {
+                    self.dispatcher.link.shared.metrics.frames.fetch_add(1, Ordering::Relaxed);
+                    match self.dispatcher.frame(&frame, framing, self.read_at) {
+                        Dispatched::Done => {}
+                        Dispatched::Wait => {
+                            self.waiting = Some((frame, Instant::now()));
+                            return Ok(());
+                        }
+                        Dispatched::FramingLost => {
+                            self.lose_framing();
+                            return Ok(());
+                        }
+                    }
+                }
+                Err(wrong) => {
+                    self.outlet.metrics.count_refusal(wrong.refusal.reason);
+                    self.dispatcher.refuse(None, framing, &wrong.refusal);
+                    if wrong.fatal {
+                        self.lose_framing();
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        self.incomplete_since = if self.codec.is_between_frames(&self.input) {
+            None
+        } else {
+            Some(self.incomplete_since.unwrap_or(self.read_at))
+        };
+        Ok(())
+    }
+
+    fn lose_framing(&mut self) {
+        self.input = BytesMut::new();
+        self.incomplete_since = None;
+        self.ended = true;
+        self.lost = true;
+    }
+
+    fn next_alarm(&self) -> Option<Instant> {
+        let incomplete = self.incomplete_since.map(|since| since + FRAME_WITHIN);
+        let stuck = self.stuck_since.map(|since| since + TAKE_WITHIN);
+        [self.outlet.next_deadline(), incomplete, stuck].into_iter().flatten().min()
+    }
+
+    fn check_deadlines(&mut self, now: Instant) -> io::Result<()> {
+        self.outlet.answer_late(now);
+        let metrics = &self.outlet.metrics;
+        if self.incomplete_since.is_some_and(|since| now >= since + FRAME_WITHIN) {
+            metrics.slow_senders.fetch_add(1, Ordering::Relaxed);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "a frame did not come to its end"));
+        }
+        if self.stuck_since.is_some_and(|since| now >= since + TAKE_WITHIN) {
+            metrics.slow_readers.fetch_add(1, Ordering::Relaxed);
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "answers are not read"));
+        }
+        Ok(())
+    }
+
+    /// Ends a connection whose peer may still be sending: closed with unread bytes, the error would never reach it.
+    async fn close_lost(&mut self) -> io::Result<()> {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        self.stream.shutdown().await?;
+        let rest = async {
+            let mut sink = [0_u8; 4_096];
+            while self.stream.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+        };
+        let _its_time_is_over = tokio::time::timeout(LINGER, rest).await;
+        Ok(())
+    }
+}

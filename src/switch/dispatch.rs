@@ -1,0 +1,207 @@
+//! From a request to the actors (PRODUCT.md 5.1). Runs on the connection's arbiter, frame by frame, so events of one
+//! call reach its actor in the order in which they came.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::Link;
+use super::answer::{Answer, Asker, Content, write_content};
+use super::outlet::Outlet;
+use super::permits::ConnectionPermits;
+use super::report::report;
+use super::trunk::TrunkSettings;
+use crate::actors::{Directory, Glance, Outcome};
+use crate::domain::ids::{CallId, TenantId};
+use crate::domain::refusal::{Reason, Refusal};
+use crate::domain::session::{Command, EndCause};
+use crate::wire::answer::{write_error, write_result};
+use crate::wire::calls::Method;
+use crate::wire::framing::{Frame, Framing};
+use crate::wire::jsonrpc::{self, ReplyTo, Request, RequestId, WrongRequest};
+
+/// What a connection needs to dispatch its frames.
+pub(super) struct Dispatcher {
+    pub(super) link: Arc<Link>,
+    pub(super) outlet: Arc<Outlet>,
+    pub(super) permits: ConnectionPermits,
+    pub(super) peer: IpAddr,
+}
+
+/// What comes of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Dispatched {
+    /// It is on its way, or answered.
+    Done,
+    /// It is a notification without a permit: it has to wait, and everything behind it.
+    Wait,
+    /// Where the next frame begins is not known any more.
+    FramingLost,
+}
+
+impl Dispatcher {
+    /// Takes one frame.
+    pub(super) fn frame(&self, frame: &Frame, framing: Framing, read_at: Instant) -> Dispatched {
+        match jsonrpc::parse_request(&frame.bytes) {
+            Ok(request) => self.request(request, framing, read_at),
+            Err(WrongRequest { reply_to, refusal }) => {
+                self.outlet.metrics.count_refusal(refusal.reason);
+                match &reply_to {
+                    ReplyTo::Request(id) => self.refuse(Some(id), framing, &refusal),
+                    ReplyTo::Unknown => self.refuse(None, framing, &refusal),
+                    ReplyTo::Nobody => {}
+                }
+                if framing.is_lost_after(refusal.reason) { Dispatched::FramingLost } else { Dispatched::Done }
+            }
+        }
+    }
+
+    /// Answers bytes that are no frame.
+    pub(super) fn refuse(&self, id: Option<&RequestId>, framing: Framing, refusal: &Refusal) {
+        self.outlet.append(|out| write_error(out, framing, id, refusal));
+    }
+
+    fn refuse_request(&self, id: Option<&RequestId>, framing: Framing, refusal: &Refusal) -> Dispatched {
+        self.outlet.metrics.count_refusal(refusal.reason);
+        if id.is_some() {
+            self.refuse(id, framing, refusal);
+        }
+        Dispatched::Done
+    }
+
+    fn request(&self, request: Request<'_>, framing: Framing, read_at: Instant) -> Dispatched {
+        let Request { id, method } = request;
+        let directory = &self.link.shared.directory;
+        let trunk = self.link.trunk.settings(&directory.settings());
+        match &method {
+            Method::Ping => {
+                self.outlet.metrics.count_method(&method);
+                if let Some(id) = &id {
+                    self.outlet.append(|out| write_result(out, framing, id, "{\"pong\":true}"));
+                }
+                return Dispatched::Done;
+            }
+            Method::ContextGet { call } => {
+                if let Some(id) = &id
+                    && self.read_at_once(directory, &trunk, call, id, framing)
+                {
+                    self.outlet.metrics.count_method(&method);
+                    return Dispatched::Done;
+                }
+            }
+            _ => {}
+        }
+        let Some(permit) = self.permits.take() else {
+            if id.is_none() {
+                return Dispatched::Wait;
+            }
+            let detail = "too many requests are in progress: try later";
+            return self.refuse_request(id.as_ref(), framing, &Refusal::new(Reason::Overloaded, detail));
+        };
+        self.outlet.metrics.count_method(&method);
+        let (content, event) = match self.event(directory, &trunk, method) {
+            Ok(event) => event,
+            Err(refusal) => return self.refuse_request(id.as_ref(), framing, &refusal),
+        };
+        let deadline = read_at + trunk.config().limits.answer_within;
+        let asker = id.map(|id| Asker { number: self.outlet.open(id.clone(), framing, deadline), id, framing });
+        let answer = Box::new(Answer::new(self.outlet.clone(), asker, content, trunk, permit));
+        match event {
+            Event::Start(call) => directory.start_call(*call, answer),
+            Event::Happens { tenant, call, command } => directory.call_event(&tenant, &call, *command, answer),
+            Event::Read { tenant, call } => directory.read_call(&tenant, &call, answer),
+            Event::Unknown => Directory::refuse(answer, unknown_call()),
+        }
+        Dispatched::Done
+    }
+
+    /// Answers a read from the durable state, if nothing of the call is on its way.
+    fn read_at_once(
+        &self,
+        directory: &Arc<Directory>,
+        trunk: &TrunkSettings,
+        call: &CallId,
+        id: &RequestId,
+        framing: Framing,
+    ) -> bool {
+        let tenant = tenant_of(directory, trunk, call);
+        match tenant.map_or(Glance::Unknown, |tenant| directory.glance(tenant, call)) {
+            Glance::Changing => false,
+            Glance::Unknown => {
+                self.refuse_request(Some(id), framing, &unknown_call());
+                true
+            }
+            Glance::Durable(session, rules) => {
+                let outcome =
+                    Outcome { session: &session, call: session.call(call), rules: &rules, now: directory.now() };
+                let mut result = String::new();
+                write_content(&mut result, Content::Context, &outcome, trunk);
+                self.outlet.append(|out| write_result(out, framing, id, &result));
+                true
+            }
+        }
+    }
+
+    fn event(
+        &self,
+        directory: &Arc<Directory>,
+        trunk: &TrunkSettings,
+        method: Method<'_>,
+    ) -> Result<(Content, Event), Refusal> {
+        let happens = |call: CallId, command: Command| match tenant_of(directory, trunk, &call).cloned() {
+            Some(tenant) => Event::Happens { tenant, call, command: Box::new(command) },
+            None => Event::Unknown,
+        };
+        Ok(match method {
+            Method::CallStart(start) => {
+                let start = report(directory, trunk, &self.link.name, self.peer, *start)?;
+                (Content::Context, Event::Start(Box::new(start)))
+            }
+            Method::CallRinging { call, code } => {
+                (Content::Empty, happens(call.clone(), Command::Ringing { call, code }))
+            }
+            Method::CallAnswer { call } => (Content::Empty, happens(call.clone(), Command::Answer { call })),
+            Method::CallDtmf { call, digit, duration_ms } => {
+                (Content::Empty, happens(call.clone(), Command::Dtmf { call, digit, duration_ms }))
+            }
+            Method::CallEnd { call, cause, code } => {
+                (Content::EmptyEvenIfUnknown, happens(call.clone(), self.end(call, cause, code)))
+            }
+            Method::VariablesSet(change) | Method::VariablesDelete(change) => {
+                let missing = || Refusal::new(Reason::InvalidParams, "call_id is missing");
+                let call = change.call.clone().ok_or_else(missing)?;
+                (Content::Revision, happens(call, Command::Change(change)))
+            }
+            Method::ContextGet { call } => {
+                let tenant = tenant_of(directory, trunk, &call).cloned();
+                (Content::Context, tenant.map_or(Event::Unknown, |tenant| Event::Read { tenant, call }))
+            }
+            Method::Ping => return Err(Refusal::new(Reason::Internal, "a ping is answered at once")),
+        })
+    }
+
+    fn end(&self, call: CallId, cause: EndCause, code: Option<u16>) -> Command {
+        let leg = crate::domain::session::Leg { switch: self.link.name.clone(), peer: self.peer };
+        Command::End { call, leg: Some(leg), cause, code }
+    }
+}
+
+/// What is to be done by the actors.
+enum Event {
+    Start(Box<crate::actors::StartCall>),
+    Happens { tenant: TenantId, call: CallId, command: Box<Command> },
+    Read { tenant: TenantId, call: CallId },
+    Unknown,
+}
+
+/// The tenant of an active call: a switch with several tenants does not say which it is. None if the call is unknown.
+fn tenant_of<'t>(directory: &Directory, trunk: &'t TrunkSettings, call: &CallId) -> Option<&'t TenantId> {
+    match trunk.tenants() {
+        [only] => Some(only),
+        several => several.iter().find(|tenant| directory.has_call(tenant, call)),
+    }
+}
+
+fn unknown_call() -> Refusal {
+    Refusal::new(Reason::UnknownCall, "no active call has this call_id: report it with call.start first")
+}

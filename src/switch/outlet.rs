@@ -1,0 +1,198 @@
+//! Answers on their way out (PRODUCT.md 5.1): each request is answered once, and in time. One that is not answered
+//! within `answer_within` of the read of its frame is answered `late`, and what comes after that is dropped.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::metrics::SwitchMetrics;
+use crate::actors::Wake;
+use crate::domain::refusal::{Reason, Refusal};
+use crate::wire::answer;
+use crate::wire::framing::Framing;
+use crate::wire::jsonrpc::RequestId;
+
+/// The way out of one connection.
+pub(super) struct Outlet {
+    state: Mutex<State>,
+    notify: Notify,
+    pub(super) metrics: Arc<SwitchMetrics>,
+}
+
+#[derive(Default)]
+struct State {
+    unsent: BytesMut,
+    /// Requests in the order of their arrival; the first one has the number `first`.
+    open: VecDeque<Open>,
+    first: u64,
+    /// Whether the connection was told already that there is something to send.
+    noted: bool,
+}
+
+struct Open {
+    id: RequestId,
+    framing: Framing,
+    deadline: Instant,
+    answered: bool,
+}
+
+impl State {
+    /// Marks a request as answered; false if it was before.
+    fn close(&mut self, number: u64) -> bool {
+        let Some(open) = number
+            .checked_sub(self.first)
+            .and_then(|index| usize::try_from(index).ok())
+            .and_then(|index| self.open.get_mut(index))
+        else {
+            return false;
+        };
+        if std::mem::replace(&mut open.answered, true) {
+            return false;
+        }
+        self.drop_answered();
+        true
+    }
+
+    fn drop_answered(&mut self) {
+        while self.open.front().is_some_and(|open| open.answered) {
+            self.open.pop_front();
+            self.first += 1;
+        }
+    }
+}
+
+impl Outlet {
+    pub(super) fn new(metrics: Arc<SwitchMetrics>) -> Self {
+        Self { state: Mutex::default(), notify: Notify::new(), metrics }
+    }
+
+    /// Notes a request; the number finds it again.
+    pub(super) fn open(&self, id: RequestId, framing: Framing, deadline: Instant) -> u64 {
+        let mut state = self.state.lock();
+        state.open.push_back(Open { id, framing, deadline, answered: false });
+        state.first + u64::try_from(state.open.len()).unwrap_or(u64::MAX) - 1
+    }
+
+    /// Answers a noted request with a whole frame, unless it was answered `late`. True if the connection has to be
+    /// told.
+    pub(super) fn answer(&self, number: u64, frame: &[u8]) -> bool {
+        let mut state = self.state.lock();
+        if !state.close(number) {
+            return false;
+        }
+        state.unsent.extend_from_slice(frame);
+        !std::mem::replace(&mut state.noted, true)
+    }
+
+    /// Appends an answer that needed no wait. The connection sends it before it reads on.
+    pub(super) fn append(&self, write: impl FnOnce(&mut BytesMut)) {
+        write(&mut self.state.lock().unsent);
+    }
+
+    /// Answers `late` what is over its deadline. The earliest deadline that is left.
+    pub(super) fn answer_late(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state.lock();
+        state.drop_answered();
+        while let Some(open) = state.open.front().filter(|open| open.deadline <= now) {
+            let (id, framing) = (open.id.clone(), open.framing);
+            let detail = "there was no answer in time, the outcome is unknown: repeat the request";
+            answer::write_error(&mut state.unsent, framing, Some(&id), &Refusal::new(Reason::Late, detail));
+            self.metrics.count_refusal(Reason::Late);
+            state.open.pop_front();
+            state.first += 1;
+            state.drop_answered();
+        }
+        state.open.front().map(|open| open.deadline)
+    }
+
+    /// The deadline of the oldest request without an answer.
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.state.lock().open.front().map(|open| open.deadline)
+    }
+
+    /// Moves what is to be sent to the end of `out`.
+    pub(super) fn take(&self, out: &mut BytesMut) {
+        let mut state = self.state.lock();
+        state.noted = false;
+        if out.is_empty() {
+            std::mem::swap(out, &mut state.unsent);
+        } else {
+            out.extend_from_slice(&state.unsent);
+            state.unsent.clear();
+        }
+    }
+
+    /// Whether nothing is to be sent and nobody waits for an answer.
+    pub(super) fn is_done(&self) -> bool {
+        let state = self.state.lock();
+        state.unsent.is_empty() && state.open.is_empty()
+    }
+
+    /// Waits until there is something to send.
+    pub(super) async fn notified(&self) {
+        self.notify.notified().await;
+    }
+
+    pub(super) fn count_paused(&self, paused: Duration) {
+        let micros = u64::try_from(paused.as_micros()).unwrap_or(u64::MAX);
+        add(&self.metrics.paused_micros, micros);
+    }
+}
+
+fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+impl Wake for Outlet {
+    fn wake(&self) {
+        self.notify.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(outlet: &Outlet) -> String {
+        let mut out = BytesMut::new();
+        outlet.take(&mut out);
+        String::from_utf8(out.to_vec()).expect("answers are text")
+    }
+
+    #[test]
+    fn a_request_is_answered_once_and_answers_may_overtake_each_other() {
+        let outlet = Outlet::new(Arc::default());
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let numbers: Vec<_> = (0..3).map(|id| outlet.open(RequestId::Integer(id), Framing::Bare, deadline)).collect();
+        assert!(outlet.answer(numbers[2], b"c"), "the first answer tells the connection");
+        assert!(!outlet.answer(numbers[0], b"a"), "it knows");
+        assert!(!outlet.answer(numbers[0], b"again"));
+        assert!(!outlet.answer(numbers[1], b"b"));
+        assert_eq!(sent(&outlet), "cab");
+        assert!(outlet.is_done());
+        assert!(!outlet.answer(numbers[1], b"again"));
+        assert_eq!(sent(&outlet), "");
+    }
+
+    #[test]
+    fn what_is_late_is_said_once_and_the_answer_after_it_is_dropped() {
+        let outlet = Outlet::new(Arc::default());
+        let now = Instant::now();
+        let soon = now + Duration::from_secs(60);
+        let late = outlet.open(RequestId::Integer(7), Framing::Bare, now);
+        let in_time = outlet.open(RequestId::Integer(8), Framing::Bare, soon);
+        assert_eq!(outlet.answer_late(now), Some(soon));
+        assert!(!outlet.answer(late, b"too late"));
+        let text = sent(&outlet);
+        assert!(text.contains("\"id\":7") && text.contains("\"late\"") && !text.contains("too late"), "{text}");
+        assert_eq!(outlet.answer_late(now), Some(soon));
+        assert!(outlet.answer(in_time, b"x"));
+        assert_eq!(sent(&outlet), "x");
+        assert_eq!(outlet.next_deadline(), None);
+    }
+}
