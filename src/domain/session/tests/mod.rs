@@ -6,4 +6,5 @@ mod model;
 mod model_test;
 mod names;
 mod record;
+mod simulation;
 mod world;
