@@ -86,6 +86,12 @@ impl Session {
         context
     }
 
+    /// When a variable of this session ends as things stand (PRODUCT.md 4.1).
+    #[must_use]
+    pub fn end_of(&self, variable: &Variable, rules: &Rules) -> Option<Timestamp> {
+        IdleEnds::of(self, rules).end_of(variable)
+    }
+
     /// Whether a withheld caller's session has nothing left to keep (PRODUCT.md 3.4): no call can ever
     /// find it again.
     #[must_use]

@@ -29,6 +29,14 @@ pub struct Rules {
     pub limits: Limits,
 }
 
+impl Rules {
+    /// The assurance below which the `user` variable of this name is neither read nor written (PRODUCT.md 3.5).
+    #[must_use]
+    pub fn demanded_for(&self, name: &VariableName) -> Assurance {
+        self.min_assurance_for.get(name).copied().unwrap_or(self.min_assurance)
+    }
+}
+
 /// When `session` variables are reset (PRODUCT.md 4.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Reset {

@@ -17,7 +17,7 @@ pub(super) fn may_touch(rules: &Rules, authority: Authority, call: Option<&Call>
         Authority::Trusted => true,
         Authority::OfCall => {
             let held = call.map_or(Assurance::None, |call| call.assurance);
-            held >= rules.min_assurance_for.get(name).copied().unwrap_or(rules.min_assurance)
+            held >= rules.demanded_for(name)
         }
     }
 }
