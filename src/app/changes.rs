@@ -1,0 +1,197 @@
+//! Changes of variables as voice apps write them: bodies of PUT and PATCH, the `set` operation of the WebSocket, and
+//! the conditions `If-Match` and `If-None-Match`. Unknown members are refused: a mistyped `lifetime` would otherwise
+//! keep a value for longer than was meant.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::duration;
+use crate::domain::ids::{CallId, VariableName};
+use crate::domain::refusal::{Reason, Refusal};
+use crate::domain::session::{Authority, Change, Condition, Lifetime, SetVariable};
+use crate::domain::value::JsonText;
+
+/// One variable as it is to be set.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SetBody<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(default)]
+    lifetime: Option<Lifetime>,
+    #[serde(default)]
+    ttl: Option<String>,
+}
+
+/// Body of `PUT /v1/sessions/{session_id}/variables/{name}`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PutBody<'a> {
+    #[serde(borrow)]
+    value: &'a RawValue,
+    #[serde(default)]
+    lifetime: Option<Lifetime>,
+    #[serde(default)]
+    ttl: Option<String>,
+    #[serde(default)]
+    call_id: Option<String>,
+}
+
+/// Body of `PATCH /v1/sessions/{session_id}/variables`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PatchBody<'a> {
+    #[serde(default, borrow)]
+    set: SetMap<'a>,
+    #[serde(default)]
+    delete: Vec<String>,
+    #[serde(default)]
+    call_id: Option<String>,
+}
+
+/// Names with what they are set to, in the order they came; a name that comes twice is there twice, so that it can be
+/// refused.
+#[derive(Default)]
+pub(super) struct SetMap<'a>(Vec<(String, SetBody<'a>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for SetMap<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+        impl<'de> Visitor<'de> for Entries {
+            type Value = SetMap<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with an entry for each variable")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SetMap<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(SetMap(entries))
+            }
+        }
+        deserializer.deserialize_map(Entries)
+    }
+}
+
+/// Reads JSON of a request.
+pub(super) fn read_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(text).map_err(|error| {
+        // The message of a parser may quote what it read, which may be personal data.
+        let place = format!("line {} column {}", error.line(), error.column());
+        match error.classify() {
+            serde_json::error::Category::Data => Refusal::new(
+                Reason::InvalidParams,
+                format!("a member is missing, unknown, given twice or of another type, at {place}"),
+            ),
+            _ => Refusal::new(Reason::ParseError, format!("this is not JSON, at {place}")),
+        }
+    })
+}
+
+/// Reads the call ID of a request that names a call for its assurance or its `call` variables.
+pub(super) fn read_call(call: Option<&str>) -> Result<Option<CallId>, Refusal> {
+    call.map(str::parse).transpose()
+}
+
+impl PutBody<'_> {
+    /// The change of setting this one variable.
+    pub(super) fn into_change(self, name: &str, most: usize, condition: Option<Condition>) -> Result<Change, Refusal> {
+        let body = SetBody { value: self.value, lifetime: self.lifetime, ttl: self.ttl };
+        Ok(Change {
+            call: read_call(self.call_id.as_deref())?,
+            set: vec![body.into_variable(name, most)?],
+            delete: Vec::new(),
+            condition,
+            authority: Authority::OfCall,
+        })
+    }
+}
+
+impl PatchBody<'_> {
+    /// The change of setting and deleting all of it.
+    pub(super) fn into_change(self, most: usize, condition: Option<Condition>) -> Result<Change, Refusal> {
+        change(self.set, &self.delete, self.call_id.as_deref(), most, condition)
+    }
+}
+
+/// Sets and deletes as one change. `most` is the limit of a value.
+pub(super) fn change(
+    set: SetMap<'_>,
+    delete: &[String],
+    call: Option<&str>,
+    most: usize,
+    condition: Option<Condition>,
+) -> Result<Change, Refusal> {
+    Ok(Change {
+        call: read_call(call)?,
+        set: set.0.into_iter().map(|(name, body)| body.into_variable(&name, most)).collect::<Result<_, _>>()?,
+        delete: delete.iter().map(|name| name.parse()).collect::<Result<_, _>>()?,
+        condition,
+        authority: Authority::OfCall,
+    })
+}
+
+/// The change of deleting one variable.
+pub(super) fn deletion(name: VariableName, call: Option<CallId>, condition: Option<Condition>) -> Change {
+    Change { call, set: Vec::new(), delete: vec![name], condition, authority: Authority::OfCall }
+}
+
+impl SetBody<'_> {
+    fn into_variable(self, name: &str, most: usize) -> Result<SetVariable, Refusal> {
+        Ok(SetVariable {
+            name: name.parse()?,
+            value: JsonText::check(self.value.get(), most)?,
+            lifetime: self.lifetime,
+            ttl: self.ttl.as_deref().map(read_ttl).transpose()?,
+        })
+    }
+}
+
+fn read_ttl(text: &str) -> Result<Duration, Refusal> {
+    duration::parse(text).map_err(|error| Refusal::new(Reason::InvalidParams, format!("ttl is {error}")))
+}
+
+/// The condition of a write: `If-Match: "<revision>"` or `If-None-Match: *`.
+pub(super) fn condition(headers: &HeaderMap) -> Result<Option<Condition>, Refusal> {
+    let invalid = |detail| Err(Refusal::new(Reason::InvalidParams, detail));
+    let (matches, unset) = (single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?);
+    match (matches, unset) {
+        (Some(_), Some(_)) => invalid("If-Match and If-None-Match do not go together: send one of them"),
+        // `If-Match: *` asks whether the session exists, and that is asked anyway.
+        (None | Some("*"), None) => Ok(None),
+        (Some(tag), None) => {
+            let revision = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            let revision = revision.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
+            match revision.and_then(|digits| digits.parse().ok()) {
+                Some(revision) => Ok(Some(Condition::Revision(revision))),
+                None => invalid("If-Match holds one revision in quotes, as in \"17\""),
+            }
+        }
+        (None, Some("*")) => Ok(Some(Condition::Unset)),
+        (None, Some(_)) => invalid("If-None-Match holds * only: the variable is not set"),
+    }
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text.trim())),
+            Err(_) => Err(Refusal::new(Reason::InvalidParams, format!("{name} holds more than ASCII"))),
+        },
+        (Some(_), Some(_)) => Err(Refusal::new(Reason::InvalidParams, format!("{name} comes twice: send one"))),
+    }
+}
+
+#[cfg(test)]
+#[path = "changes_tests.rs"]
+mod tests;
