@@ -1,6 +1,6 @@
 //! What a reload can change, and what needs a restart.
 
-use super::Config;
+use super::{Config, Switch};
 
 impl Config {
     /// The keys that differ in `new` and take effect only at the next start. Everything else can change while the
@@ -37,5 +37,31 @@ impl Config {
         .into_iter()
         .filter_map(|(key, differs)| differs.then_some(key))
         .collect()
+    }
+
+    /// This configuration as far as it can be put in force in the place of `old`: keys that need a restart keep their
+    /// old values. A link keeps its address, one that was removed stays, a new one has to wait.
+    #[must_use]
+    pub fn until_restart(self, old: &Config) -> Config {
+        let Config { data: _, keys: _, mut api, admin: _, mut limits, privacy: _, tenants, switches } = self;
+        api.listen = old.api.listen;
+        limits.active_calls = old.limits.active_calls;
+        limits.session_memory = old.limits.session_memory;
+        limits.connections = old.limits.connections;
+        limits.arbiters = old.limits.arbiters;
+        let switches = old.switches.iter().map(|bound| {
+            let renewed = switches.iter().find(|switch| switch.name == bound.name).unwrap_or(bound);
+            Switch { protocol: bound.protocol, listen: bound.listen, ..renewed.clone() }
+        });
+        Config {
+            data: old.data.clone(),
+            keys: old.keys.clone(),
+            api,
+            admin: old.admin.clone(),
+            limits,
+            privacy: old.privacy.clone(),
+            tenants,
+            switches: switches.collect(),
+        }
     }
 }

@@ -220,6 +220,25 @@ fn a_reload_says_what_needs_a_restart() {
     );
 }
 
+#[test]
+fn what_needs_a_restart_keeps_its_old_value_and_the_rest_takes_effect() {
+    let old = example();
+    let text = EXAMPLE
+        .replace("/var/lib/recalld", "/srv/recalld")
+        .replace("127.0.0.1:9070", "127.0.0.1:9071")
+        .replace("\"30d\"", "\"7d\"")
+        .replace("trust_identity = true", "trust_identity = false");
+    let more = "\n[[switch]]\nname = \"new\"\nprotocol = \"jsonrpc\"\nlisten = \"127.0.0.1:9073\"\n\
+                tenant = \"acme\"\nregion = \"DE\"\n";
+    let new = Config::parse(&format!("{text}{more}")).unwrap();
+    let in_force = new.clone().until_restart(&old);
+    assert!(old.restart_needed(&in_force).is_empty());
+    assert_eq!(in_force.tenants, new.tenants);
+    assert!(!in_force.switches[0].trust_identity);
+    let gone = Config { switches: Vec::new(), ..new };
+    assert_eq!(gone.until_restart(&old).switches, old.switches);
+}
+
 /// The documented file.
 const DOCUMENTED: &str = include_str!("../../config/recalld.toml");
 
