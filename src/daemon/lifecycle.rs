@@ -1,0 +1,117 @@
+//! How far the daemon is, and what runs once it serves: what health, metrics and the admin socket look at.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::actors::Directory;
+use crate::domain::time::Timestamp;
+use crate::switch::Links;
+
+/// How far the daemon is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// The data is being opened.
+    Starting,
+    /// Everything works.
+    Serving,
+    /// It ends: what is on its way is finished, nothing new is taken.
+    Draining,
+}
+
+/// The phase, and what runs.
+pub(super) struct Lifecycle {
+    phase: watch::Sender<Phase>,
+    running: ArcSwapOption<Running>,
+}
+
+/// What runs while the daemon serves.
+pub(super) struct Running {
+    pub(super) directory: Arc<Directory>,
+    pub(super) links: Links,
+    pub(super) started_at: Timestamp,
+    free_bytes: AtomicU64,
+    /// Keys that a reload found changed and that need a restart.
+    restart_needed: Mutex<Vec<&'static str>>,
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self { phase: watch::Sender::new(Phase::Starting), running: ArcSwapOption::empty() }
+    }
+}
+
+impl Lifecycle {
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// What runs; none while the daemon starts, and at the very end.
+    pub(super) fn running(&self) -> Option<Arc<Running>> {
+        self.running.load_full()
+    }
+
+    pub(super) fn serve(&self, running: Arc<Running>) {
+        self.running.store(Some(running));
+        self.phase.send_replace(Phase::Serving);
+    }
+
+    pub(super) fn drain(&self) {
+        self.phase.send_replace(Phase::Draining);
+    }
+
+    /// Ends when the drain has begun.
+    pub(super) async fn drained(&self) {
+        let mut phase = self.phase.subscribe();
+        let _gone = phase.wait_for(|phase| *phase == Phase::Draining).await;
+    }
+
+    /// Lets go of what ran, so that the data can be closed.
+    pub(super) fn end(&self) {
+        self.running.store(None);
+    }
+}
+
+impl Running {
+    pub(super) fn new(directory: Arc<Directory>, links: Links) -> Self {
+        let started_at = directory.now();
+        Self { directory, links, started_at, free_bytes: AtomicU64::new(0), restart_needed: Mutex::default() }
+    }
+
+    /// Free space as it was last seen.
+    pub(super) fn free_bytes(&self) -> u64 {
+        self.free_bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_free_bytes(&self, free: u64) {
+        self.free_bytes.store(free, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_restart_needed(&self, keys: Vec<&'static str>) {
+        *self.restart_needed.lock() = keys;
+    }
+
+    /// What an operator should know.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let mut warnings = self.directory.settings().config.warnings();
+        for key in self.restart_needed.lock().iter() {
+            warnings.push(format!("{key} was changed in the file: it takes effect at the next start"));
+        }
+        if self.directory.is_read_only() {
+            warnings.push("the disk is nearly full: writes are refused".to_owned());
+        }
+        warnings
+    }
+
+    /// What `systemctl status` shows.
+    pub(super) fn status_line(&self) -> String {
+        let connections: usize = self.links.status().iter().map(|link| link.connections).sum();
+        let calls = self.directory.counts().active_calls;
+        let read_only =
+            if self.directory.is_read_only() { ", the disk is nearly full: writes are refused" } else { "" };
+        format!("{calls} active calls, {connections} connections of switches{read_only}")
+    }
+}

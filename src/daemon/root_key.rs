@@ -1,0 +1,134 @@
+//! The root key from its file, and what the parts of the daemon get of it: never the key itself.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use crate::actors::CallerKeys;
+use crate::config::Config;
+use crate::domain::ids::TenantId;
+use crate::domain::pseudonym::{RootKey, RootKeyError};
+use crate::store::RootSecrets;
+
+/// Longest file that is read: base64 and a newline are 45 bytes.
+const LONGEST_FILE: u64 = 4096;
+
+/// Where systemd puts credentials.
+const CREDENTIALS: &str = "/run/credentials";
+
+/// The key version that every tenant starts with.
+const FIRST_VERSION: u32 = 1;
+
+/// The root key cannot be had from its file.
+#[derive(Debug, thiserror::Error)]
+pub enum RootKeyFileError {
+    /// The file cannot be read.
+    #[error("cannot read the root key {}: {error}: check [keys] root; `recalld key generate` makes a key", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Others than its owner may read it, so it may be known already.
+    #[error(
+        "others than its owner may read the root key {} (mode {mode:04o}): make that `chmod 600`, and use another key if \
+         others have read it",
+        path.display()
+    )]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file holds no key.
+    #[error("{}: {error}", path.display())]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
+        error: RootKeyError,
+    },
+}
+
+/// Reads the root key; refused if others than its owner may read the file (PRODUCT.md 8).
+///
+/// # Errors
+/// [`RootKeyFileError`], which tells paths, permissions and lengths only.
+pub fn read(path: &Path) -> Result<RootKey, RootKeyFileError> {
+    let unreadable = |error| RootKeyFileError::Unreadable { path: path.to_owned(), error };
+    let mut file = File::open(path).map_err(unreadable)?;
+    // Of the open file, which is the one that is read.
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 != 0 && !is_credential(path, &metadata) {
+        return Err(RootKeyFileError::Open { path: path.to_owned(), mode });
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(128));
+    Read::by_ref(&mut file).take(LONGEST_FILE).read_to_end(&mut content).map_err(unreadable)?;
+    RootKey::from_file(&content).map_err(|error| RootKeyFileError::NoKey { path: path.to_owned(), error })
+}
+
+/// Whether this is a credential that systemd gave to this service alone. It belongs to root and is opened to the
+/// service's user by an access list, whose mask shows where the permissions of a group are.
+fn is_credential(path: &Path, metadata: &Metadata) -> bool {
+    let given = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|directory| path.starts_with(directory));
+    (given || path.starts_with(CREDENTIALS)) && metadata.uid() == 0 && metadata.mode() & 0o777 & !0o740 == 0
+}
+
+/// What the store gets.
+pub(super) fn for_store(root: &RootKey) -> RootSecrets {
+    RootSecrets { check_value: root.check_value(), wrapping_key: root.subkey(b"", "wrap") }
+}
+
+/// What recognises the callers of all configured tenants.
+pub(super) fn caller_keys(root: &RootKey, config: &Config) -> CallerKeys {
+    let tenants = config.tenants.iter().map(|tenant| &tenant.id);
+    tenants.map(|tenant| (tenant.clone(), Arc::from([root.pseudonym_key(tenant, FIRST_VERSION)]))).collect()
+}
+
+/// What the cursors of a tenant's watchers are encrypted with.
+pub(super) fn cursor_key(root: &RootKey, tenant: &TenantId) -> Zeroizing<[u8; 32]> {
+    root.subkey(tenant.as_str().as_bytes(), "cursor")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn key_file(content: &[u8], mode: u32) -> (tempfile::TempDir, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("root.key");
+        fs::write(&path, content).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        (place, path)
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_refused() {
+        for mode in [0o640, 0o604, 0o660, 0o644, 0o601] {
+            let (_place, path) = key_file(&[7; 32], mode);
+            assert!(matches!(read(&path), Err(RootKeyFileError::Open { mode: found, .. }) if found == mode));
+        }
+        for mode in [0o600, 0o400] {
+            let (_place, path) = key_file(&[7; 32], mode);
+            assert!(read(&path).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_key_is_refused_without_telling_its_content() {
+        let (_place, path) = key_file(b"hunter2", 0o600);
+        let error = read(&path).unwrap_err();
+        assert!(matches!(error, RootKeyFileError::NoKey { .. }));
+        assert!(!error.to_string().contains("hunter2"));
+        assert!(matches!(read(&path.with_extension("none")), Err(RootKeyFileError::Unreadable { .. })));
+    }
+}
