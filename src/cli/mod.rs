@@ -1,1 +1,94 @@
-//! To be filled.
+//! The command line (PRODUCT.md 8): subcommands, tables and `--json`, `demo`, `simulate`.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `serve`, `check` | run the daemon, validate a configuration |
+//! | `key`, `api_key`, `session_id` | make and use keys, without a daemon |
+//! | `exit` | exit codes and what carries them |
+//! | `files`, `stdin` | configuration, root key and numbers from where they may come |
+//! | `out`, `paint` | what is printed, and how |
+
+mod api_key;
+mod check;
+mod exit;
+mod files;
+mod key;
+mod out;
+mod paint;
+mod serve;
+mod session_id;
+mod stdin;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Remembers callers beside SIP switches without keeping their phone numbers.
+#[derive(Parser)]
+#[command(name = "recalld", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 69 daemon not reachable, 78 configuration.\n\
+                          Phone numbers are read from standard input, never from the command line.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the daemon.
+    Serve(serve::Arguments),
+    /// Validate a configuration: exit 78 with line and column where it is wrong.
+    Check(check::Arguments),
+    /// Make the root key.
+    Key(key::Arguments),
+    /// Make the API key of a voice app.
+    ApiKey(api_key::Arguments),
+    /// Print the session ID of a number, from the configuration and the root key alone.
+    SessionId(session_id::Arguments),
+}
+
+/// Runs one command line, the first argument being the program's name.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(refusal) => {
+            // Nobody is left to be told if neither output can be written.
+            let _ = refusal.print();
+            return ExitCode::from(if refusal.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    match cli.command.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let (code, text) = exit::explain(&error);
+            if !text.is_empty() {
+                eprintln!("recalld: {text}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+impl Command {
+    fn run(self) -> anyhow::Result<()> {
+        match self {
+            Command::Serve(arguments) => serve::run(arguments),
+            Command::Check(arguments) => check::run(&arguments),
+            Command::Key(arguments) => key::run(&arguments),
+            Command::ApiKey(arguments) => api_key::run(&arguments),
+            Command::SessionId(arguments) => session_id::run(&arguments),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_holds_no_contradiction() {
+        super::Cli::command().debug_assert();
+    }
+}

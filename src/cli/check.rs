@@ -1,0 +1,50 @@
+//! `recalld check`: validate a configuration without binding or opening anything of it.
+
+use serde_json::json;
+
+use super::files::{self, ConfigFile};
+use super::paint::Paint;
+use super::{exit, out};
+use crate::config::Config;
+
+/// Arguments of `check`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: ConfigFile,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints `ok` and the warnings, or ends with 78.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let path = &arguments.file.config;
+    let text = files::config_text(path)?;
+    let config = match Config::parse(&text) {
+        Ok(config) => config,
+        Err(error) if arguments.json => {
+            out::json(&json!({
+                "ok": false, "line": error.line, "column": error.column, "message": error.message,
+                "known_keys": error.known_keys,
+            }))?;
+            return Err(exit::silently(exit::CONFIGURATION));
+        }
+        Err(error) => {
+            return Err(exit::with(exit::CONFIGURATION, format!("{}: {error}", path.display())));
+        }
+    };
+    let mut warnings = config.warnings();
+    // The key may lie where only the service sees it, so this is no fault of the configuration.
+    if let Err(error) = files::root_key(&config.keys.root) {
+        warnings.push(format!("{error:#}"));
+    }
+    if arguments.json {
+        return out::json(&json!({ "ok": true, "warnings": warnings }));
+    }
+    let paint = Paint::for_stdout();
+    for warning in warnings {
+        out::line(format!("{} {warning}", paint.yellow("warning:")))?;
+    }
+    out::line(paint.green("ok"))
+}
