@@ -3,13 +3,17 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `serve`, `check` | run the daemon, validate a configuration |
+//! | `status`, `calls`, `sessions`, `watch` | ask the running daemon through `admin_client` |
 //! | `key`, `api_key`, `session_id` | make and use keys, without a daemon |
 //! | `exit` | exit codes and what carries them |
 //! | `files`, `stdin` | configuration, root key and numbers from where they may come |
-//! | `out`, `paint` | what is printed, and how |
+//! | `out`, `paint`, `tables`, `events`, `words` | what is printed, and how |
 
+mod admin_client;
 mod api_key;
+mod calls;
 mod check;
+mod events;
 mod exit;
 mod files;
 mod key;
@@ -17,7 +21,12 @@ mod out;
 mod paint;
 mod serve;
 mod session_id;
+mod sessions;
+mod status;
 mod stdin;
+mod tables;
+mod watch;
+mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -41,6 +50,14 @@ enum Command {
     Serve(serve::Arguments),
     /// Validate a configuration: exit 78 with line and column where it is wrong.
     Check(check::Arguments),
+    /// Ask the running daemon how it is.
+    Status(status::Arguments),
+    /// List the active calls.
+    Calls(calls::Arguments),
+    /// List the active sessions, or show one.
+    Sessions(sessions::Arguments),
+    /// Follow calls and changes as they happen.
+    Watch(watch::Arguments),
     /// Make the root key.
     Key(key::Arguments),
     /// Make the API key of a voice app.
@@ -76,11 +93,37 @@ impl Command {
         match self {
             Command::Serve(arguments) => serve::run(arguments),
             Command::Check(arguments) => check::run(&arguments),
+            Command::Status(arguments) => status::run(&arguments),
+            Command::Calls(arguments) => calls::run(&arguments),
+            Command::Sessions(arguments) => sessions::run(&arguments),
+            Command::Watch(arguments) => watch::run(&arguments),
             Command::Key(arguments) => key::run(&arguments),
             Command::ApiKey(arguments) => api_key::run(&arguments),
             Command::SessionId(arguments) => session_id::run(&arguments),
         }
     }
+}
+
+/// Runs what waits for sockets, on this thread.
+fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
+}
+
+/// Resolves when the user or the system wants the program to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut ends = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()]
+        .into_iter()
+        .filter_map(|kind| signal(kind).ok())
+        .collect::<Vec<_>>();
+    std::future::poll_fn(|context| {
+        if ends.iter_mut().any(|end| end.poll_recv(context).is_ready()) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
 }
 
 #[cfg(test)]

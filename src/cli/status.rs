@@ -1,0 +1,183 @@
+//! `recalld status`: how the running daemon is.
+
+use serde::Deserialize;
+use serde_json::json;
+
+use super::admin_client::Where;
+use super::paint::Paint;
+use super::tables::{self, Look};
+use super::{block_on, out, words};
+
+/// Arguments of `status`.
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    daemon: Where,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Deserialize)]
+struct Status {
+    version: String,
+    ready: bool,
+    read_only: bool,
+    started_at: String,
+    now: String,
+    data: Data,
+    active_calls: u64,
+    active_sessions: u64,
+    stored_sessions: u64,
+    aliases: u64,
+    log: Log,
+    writer: Writer,
+    watchers: u64,
+    switches: Vec<Switch>,
+    api: Listener,
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    path: String,
+    free_bytes: u64,
+    durability: String,
+    database_bytes: u64,
+}
+
+#[derive(Deserialize)]
+struct Log {
+    sequence: u64,
+    records: u64,
+    unrecorded: u64,
+}
+
+#[derive(Deserialize)]
+struct Writer {
+    groups: u64,
+    items: u64,
+    queue: u64,
+}
+
+#[derive(Deserialize)]
+struct Switch {
+    name: String,
+    listen: String,
+    connections: u64,
+}
+
+#[derive(Deserialize)]
+struct Listener {
+    listen: String,
+}
+
+/// Asks and prints.
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let answer = block_on(async { arguments.daemon.connect().await?.ask(&json!({ "op": "status" })).await })?;
+    if arguments.json {
+        return out::json(&answer);
+    }
+    let status: Status = serde_json::from_value(answer)?;
+    let paint = Paint::for_stdout();
+    let look = Look::for_stdout(false);
+    out::line(tables::fields(&status.fields(paint)))?;
+    if !status.switches.is_empty() {
+        let rows = status.switches.iter();
+        let rows =
+            rows.map(|switch| vec![switch.name.clone(), switch.listen.clone(), words::count(switch.connections)]);
+        out::line(format!("\n{}", look.table(&["switch", "listens on", "connections"], &[2], rows.collect())))?;
+    }
+    for warning in &status.warnings {
+        out::line(format!("{} {}", paint.yellow("warning:"), words::printable(warning)))?;
+    }
+    Ok(())
+}
+
+impl Status {
+    fn fields(&self, paint: Paint) -> Vec<(&'static str, String)> {
+        let state = match (self.ready, self.read_only) {
+            (_, true) => paint.red("read only: the disk is nearly full, writes are refused"),
+            (true, false) => paint.green("ready"),
+            (false, false) => paint.yellow("not ready"),
+        };
+        let per_group =
+            if self.writer.groups == 0 { 0.0 } else { self.writer.items as f64 / self.writer.groups as f64 };
+        vec![
+            ("recalld", format!("{} {state}", self.version)),
+            ("up since", format!("{} ({})", words::moment(&self.started_at), age(&self.started_at, &self.now))),
+            (
+                "data",
+                format!(
+                    "{}, {} used, {} free, durability {}",
+                    words::printable(&self.data.path),
+                    words::bytes(self.data.database_bytes),
+                    words::bytes(self.data.free_bytes),
+                    self.data.durability
+                ),
+            ),
+            ("calls", format!("{} active", words::count(self.active_calls))),
+            (
+                "sessions",
+                format!(
+                    "{} active, {} stored, {} aliases",
+                    words::count(self.active_sessions),
+                    words::count(self.stored_sessions),
+                    words::count(self.aliases)
+                ),
+            ),
+            (
+                "log",
+                format!(
+                    "sequence {}, {} records, {} sessions not written yet",
+                    words::count(self.log.sequence),
+                    words::count(self.log.records),
+                    words::count(self.log.unrecorded)
+                ),
+            ),
+            (
+                "writer",
+                format!(
+                    "{} commits, {per_group:.1} in a group, {} waiting",
+                    words::count(self.writer.items),
+                    self.writer.queue
+                ),
+            ),
+            ("api", format!("{}, {} watchers", self.api.listen, words::count(self.watchers))),
+        ]
+    }
+}
+
+/// How long ago something was, in its two largest units.
+fn age(since: &str, now: &str) -> String {
+    let millis = |text: &str| text.parse::<jiff::Timestamp>().map(jiff::Timestamp::as_millisecond);
+    let (Ok(since), Ok(now)) = (millis(since), millis(now)) else { return "?".to_owned() };
+    let seconds = (now - since).max(0) / 1000;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_is_told_in_two_units() {
+        let since = "2026-10-01T08:00:00.000Z";
+        for (now, expected) in [
+            ("2026-10-01T08:00:12.900Z", "12 s"),
+            ("2026-10-01T08:03:01.000Z", "3 min 1 s"),
+            ("2026-10-01T20:00:59.000Z", "12 h 0 min"),
+            ("2026-10-04T09:00:00.000Z", "3 d 1 h"),
+            ("2026-09-01T08:00:00.000Z", "0 s"),
+            ("never", "?"),
+        ] {
+            assert_eq!(age(since, now), expected);
+        }
+    }
+}
