@@ -5,6 +5,7 @@
 //! | `serve`, `check` | run the daemon, validate a configuration |
 //! | `status`, `calls`, `sessions`, `watch` | ask the running daemon through `admin_client` |
 //! | `key`, `api_key`, `session_id` | make and use keys, without a daemon |
+//! | `simulate` | be a switch |
 //! | `exit` | exit codes and what carries them |
 //! | `files`, `stdin` | configuration, root key and numbers from where they may come |
 //! | `out`, `paint`, `tables`, `events`, `words` | what is printed, and how |
@@ -22,6 +23,7 @@ mod paint;
 mod serve;
 mod session_id;
 mod sessions;
+mod simulate;
 mod status;
 mod stdin;
 mod tables;
@@ -58,6 +60,8 @@ enum Command {
     Sessions(sessions::Arguments),
     /// Follow calls and changes as they happen.
     Watch(watch::Arguments),
+    /// Be a switch: send calls, for trying things and for load.
+    Simulate(simulate::Arguments),
     /// Make the root key.
     Key(key::Arguments),
     /// Make the API key of a voice app.
@@ -97,6 +101,7 @@ impl Command {
             Command::Calls(arguments) => calls::run(&arguments),
             Command::Sessions(arguments) => sessions::run(&arguments),
             Command::Watch(arguments) => watch::run(&arguments),
+            Command::Simulate(arguments) => simulate::run(&arguments),
             Command::Key(arguments) => key::run(&arguments),
             Command::ApiKey(arguments) => api_key::run(&arguments),
             Command::SessionId(arguments) => session_id::run(&arguments),
