@@ -6,6 +6,7 @@
 //! | `status`, `calls`, `sessions`, `watch` | ask the running daemon through `admin_client` |
 //! | `key`, `api_key`, `session_id` | make and use keys, without a daemon |
 //! | `simulate` | be a switch |
+//! | `demo` | a scripted day on a temporary directory |
 //! | `exit` | exit codes and what carries them |
 //! | `files`, `stdin` | configuration, root key and numbers from where they may come |
 //! | `out`, `paint`, `tables`, `events`, `words` | what is printed, and how |
@@ -14,6 +15,7 @@ mod admin_client;
 mod api_key;
 mod calls;
 mod check;
+mod demo;
 mod events;
 mod exit;
 mod files;
@@ -50,6 +52,8 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 1 failed, 2 usage, 69 daemon not rea
 enum Command {
     /// Run the daemon.
     Serve(serve::Arguments),
+    /// See it at work: a daemon on a temporary directory, simulated calls, the live stream of changes.
+    Demo(demo::Arguments),
     /// Validate a configuration: exit 78 with line and column where it is wrong.
     Check(check::Arguments),
     /// Ask the running daemon how it is.
@@ -96,6 +100,7 @@ impl Command {
     fn run(self) -> anyhow::Result<()> {
         match self {
             Command::Serve(arguments) => serve::run(arguments),
+            Command::Demo(arguments) => demo::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Status(arguments) => status::run(&arguments),
             Command::Calls(arguments) => calls::run(&arguments),
