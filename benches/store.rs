@@ -83,8 +83,11 @@ fn store(criterion: &mut Criterion) {
                         release: release.clone(),
                         session: session.id,
                         log: Some(release.seal_commit(&session.id, &log)),
-                        record: records
-                            .then(|| Record { sealed: release.seal_record(&session), has_active_call: false }),
+                        record: records.then(|| Record {
+                            sealed: release.seal_record(&session),
+                            has_active_call: false,
+                            expires: None,
+                        }),
                         forget: false,
                         aliases: Vec::new(),
                         ticket: (),

@@ -273,7 +273,11 @@ impl SessionActor {
     }
 
     fn record(&self, session: &Session) -> Record {
-        Record { sealed: self.slot.release.seal_record(session), has_active_call: !session.calls.is_empty() }
+        Record {
+            sealed: self.slot.release.seal_record(session),
+            has_active_call: !session.calls.is_empty(),
+            expires: None,
+        }
     }
 
     fn check_usable(&self, command: &Command) -> Result<(), Refusal> {

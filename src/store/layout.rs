@@ -3,6 +3,7 @@
 //! session IDs are pseudonyms already.
 
 use crate::domain::ids::SessionId;
+use crate::domain::time::Timestamp;
 
 /// A database key on the stack.
 #[derive(Clone, Copy)]
@@ -58,6 +59,23 @@ pub(super) fn alias_key(tenant: u32, key_version: u32, rule_version: u16, value:
         .with(&key_version.to_be_bytes())
         .with(&rule_version.to_be_bytes())
         .with(value)
+}
+
+/// `expiry`: deadline in milliseconds since the Unix epoch, tenant, session ID. Before the epoch there are no deadlines.
+pub(super) fn expiry_key(at: Timestamp, tenant: u32, session: &SessionId) -> Key {
+    expiry_bound(at).with(&tenant.to_be_bytes()).with(session.as_bytes())
+}
+
+/// What stands before all entries of `expiry` from this time on.
+pub(super) fn expiry_bound(at: Timestamp) -> Key {
+    Key::new().with(&u64::try_from(at.unix_millis()).unwrap_or(0).to_be_bytes())
+}
+
+/// Reads [`expiry_key`] back.
+pub(super) fn read_expiry_key(key: &[u8]) -> Option<(Timestamp, u32, SessionId)> {
+    let at = Timestamp::from_unix_millis(i64::try_from(read_u64(key, 0)?).ok()?);
+    let (tenant, session) = read_session_key(key.get(8..)?)?;
+    Some((at, tenant, session))
 }
 
 /// `meta`: a name and a number.
@@ -128,6 +146,10 @@ mod tests {
             assert_eq!(read_session_key(session_key(9, &session).as_ref()), Some((9, session)));
             let value = start_log_value(&session, 64);
             assert_eq!(read_log_value(&value), Some((session, &[][..])));
+        }
+        for session in [SessionId::Caller([0xa5; 32]), SessionId::Anonymous([7; 16])] {
+            let at = Timestamp::from_unix_millis(1_790_000_000_123);
+            assert_eq!(read_expiry_key(expiry_key(at, 9, &session).as_ref()), Some((at, 9, session)));
         }
         assert_eq!(log_sequence(log_key(1, 2, u64::MAX).as_ref()), Some(u64::MAX));
         assert_eq!(alias_key(1, 2, 3, &[4; 32]).as_ref().len(), 42);

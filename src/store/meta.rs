@@ -94,6 +94,10 @@ pub(super) struct Progress {
     pub(super) trimmed: u64,
     /// Bytes ever written to the log.
     pub(super) bytes: u64,
+    /// The latest time the daemon is known to have run at, in milliseconds since the Unix epoch.
+    pub(super) clock: i64,
+    /// Everything in the expiry index before this time has been done.
+    pub(super) expired_to: i64,
     /// When the log was how long, for trimming by age and size, in order.
     pub(super) marks: VecDeque<Mark>,
 }

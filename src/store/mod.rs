@@ -15,10 +15,12 @@
 //! | `unrecorded`, `trim` | what the log still has to hold, and what may go |
 //! | `recovery` | from files to sessions at the start |
 //! | `read` | loads, aliases, the log for watchers, figures |
+//! | `expiry` | sessions by the time at which something of them ends |
 //! | `space` | free room on the disk |
 
 mod data_keys;
 mod error;
+mod expiry;
 mod families;
 mod layout;
 mod meta;
@@ -45,6 +47,7 @@ use rocksdb::{DB, WriteBatch, WriteOptions};
 use zeroize::Zeroizing;
 
 pub use error::StoreError;
+pub use expiry::Due;
 pub use metrics::{Histogram, StoreMetrics};
 pub use read::{Cached, Figures, LogRecord};
 pub use recovery::{Damage, Recovered, RecoveredSession};
@@ -53,6 +56,7 @@ pub use space::free_bytes;
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 
 use crate::domain::ids::{ReleaseId, SessionId};
+use expiry::Times;
 use release::Registry;
 use unrecorded::Unrecorded;
 use writer::WriterStart;
@@ -121,6 +125,8 @@ struct Inner {
     unrecorded: Mutex<Unrecorded>,
     /// Sequences before this one are gone from the log.
     trimmed: AtomicU64,
+    /// Times to be noted with the progress of the log.
+    times: Times,
     /// What the one writer starts with.
     start: Mutex<Option<WriterStart>>,
     failure: OnceLock<StoreError>,

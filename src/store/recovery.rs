@@ -17,6 +17,7 @@ use rocksdb::{DB, IteratorMode, ReadOptions, WriteBatch};
 
 use super::data_keys::{KeyDirectory, sync_directory};
 use super::error::StoreError;
+use super::expiry::Times;
 use super::families::{self, ACTIVE, LOG, SESSIONS, family};
 use super::meta::{self, Progress};
 use super::metrics::StoreMetrics;
@@ -28,6 +29,7 @@ use super::writer::WriterStart;
 use super::{Inner, Store, StoreOptions, layout, read, sync_write};
 use crate::domain::ids::{ReleaseId, SessionId, TenantId};
 use crate::domain::session::{Commit, Session};
+use crate::domain::time::Timestamp;
 
 /// What was going on when the data directory was closed.
 #[derive(Debug, Default)]
@@ -40,6 +42,10 @@ pub struct Recovered {
     pub replayed: u64,
     /// The sequence of the last log record.
     pub last_sequence: u64,
+    /// The latest time the daemon is known to have run at, if it ever ran.
+    pub clock: Option<Timestamp>,
+    /// Everything in the expiry index before this time has been done.
+    pub expired_to: Timestamp,
 }
 
 /// A session as it was at the last answered change.
@@ -88,7 +94,9 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     let mut replay = Replay::new(&db, &registry)?;
     replay.load_active()?;
     replay.log(&progress)?;
-    let (recovered, unrecorded) = replay.finish(last)?;
+    let (mut recovered, unrecorded) = replay.finish(last)?;
+    recovered.clock = (progress.clock > 0).then(|| Timestamp::from_unix_millis(progress.clock));
+    recovered.expired_to = Timestamp::from_unix_millis(progress.expired_to);
     let damaged = meta::damaged(&db)?;
     let active = active_keys(&db)?.into_iter().collect();
     let start = WriterStart {
@@ -107,6 +115,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
         damaged,
         unrecorded: Mutex::new(unrecorded),
         trimmed: AtomicU64::new(progress.trimmed),
+        times: Times::of(&progress),
         start: Mutex::new(Some(start)),
         failure: OnceLock::new(),
         on_failure,
@@ -287,7 +296,7 @@ impl<'a> Replay<'a> {
     fn finish(self, last_sequence: u64) -> Result<(Recovered, Unrecorded), StoreError> {
         let now = Instant::now();
         let mut recovered =
-            Recovered { sessions: Vec::new(), damaged: self.damaged, replayed: self.replayed, last_sequence };
+            Recovered { damaged: self.damaged, replayed: self.replayed, last_sequence, ..Recovered::default() };
         let mut unrecorded = self.unrecorded;
         let mut marks = WriteBatch::default();
         let mut sessions: Vec<_> = self.sessions.into_iter().collect();

@@ -5,6 +5,16 @@ use super::rules::Rules;
 use super::state::{Lifetime, Session, Variable};
 use crate::domain::time::Timestamp;
 
+impl Session {
+    /// When the first of its variables ends as things stand; a call's variables included.
+    #[must_use]
+    pub fn next_end(&self, rules: &Rules) -> Option<Timestamp> {
+        let ends = IdleEnds::of(self, rules);
+        let of_calls = self.calls.iter().flat_map(|call| &call.variables);
+        self.variables.iter().chain(of_calls).filter_map(|variable| ends.end_of(variable)).min()
+    }
+}
+
 /// The ends that all variables of a session share. There are none while a call is up: a session with
 /// an active call is active.
 #[derive(Debug, Clone, Copy)]

@@ -32,6 +32,9 @@ pub struct Session {
     pub ordinal: u64,
     /// The latest real call event, or set or delete of a variable (PRODUCT.md 4.1).
     pub last_activity: Timestamp,
+    /// Where the store's expiry index has the session. Not later than the earliest end of its variables when its record
+    /// was written; activity since does not touch it.
+    pub expiry_entry: Option<Timestamp>,
     /// `session` and `user` variables, sorted by name.
     pub variables: Vec<Arc<Variable>>,
     /// Active calls in the order of their start.
@@ -184,6 +187,7 @@ impl Session {
             revision: 0,
             ordinal: 0,
             last_activity: now,
+            expiry_entry: None,
             variables: Vec::new(),
             calls: Vec::new(),
             ended: Vec::new(),

@@ -146,7 +146,7 @@ fn item(release: &Arc<Release>, session: &Session) -> Write<u64> {
 }
 
 fn record(release: &Release, session: &Session) -> Record {
-    Record { sealed: release.seal_record(session), has_active_call: !session.calls.is_empty() }
+    Record { sealed: release.seal_record(session), has_active_call: !session.calls.is_empty(), expires: None }
 }
 
 fn commit(session: &Session, effects: Vec<Effect>) -> Commit {

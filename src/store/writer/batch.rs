@@ -7,7 +7,7 @@ use std::time::Instant;
 use rocksdb::{ColumnFamily, WriteBatch};
 
 use super::super::error::StoreError;
-use super::super::families::{ACTIVE, ALIASES, LOG, SESSIONS, family};
+use super::super::families::{ACTIVE, ALIASES, EXPIRY, LOG, SESSIONS, family};
 use super::super::layout;
 use super::super::seal::Purpose;
 use super::super::unrecorded::{SessionKey, Unrecorded};
@@ -45,6 +45,7 @@ struct Families<'db> {
     sessions: &'db ColumnFamily,
     active: &'db ColumnFamily,
     aliases: &'db ColumnFamily,
+    expiry: &'db ColumnFamily,
 }
 
 impl<G: Group> Writer<G> {
@@ -60,6 +61,7 @@ impl<G: Group> Writer<G> {
             sessions: family(&store.db, SESSIONS)?,
             active: family(&store.db, ACTIVE)?,
             aliases: family(&store.db, ALIASES)?,
+            expiry: family(&store.db, EXPIRY)?,
         };
         let items = backlog.len().min(MOST_ITEMS);
         let mut built = Built {
@@ -91,12 +93,16 @@ impl<G: Group> Writer<G> {
             built.covered.push(Covered::Logged { session: key, sequence, ordinal: log.ordinal });
         }
         let sequence = built.next_sequence - 1;
-        if let Some(Record { mut sealed, has_active_call }) = record
+        if let Some(Record { mut sealed, has_active_call, expires }) = record
             && !forget
         {
             debug_assert_eq!(sealed.purpose, Purpose::Record, "a record is no commit");
             layout::set_applied(&mut sealed.value, sequence);
             built.batch.put_cf(families.sessions, layout::session_key(tenant, &session), &sealed.value);
+            if let Some(at) = expires {
+                let key = layout::expiry_key(at, tenant, &session);
+                built.batch.put_cf(families.expiry, key, release.to_be_bytes());
+            }
             built.covered.push(Covered::Recorded { session: key, ordinal: sealed.ordinal });
             self.set_active(has_active_call, key, built, families);
         }
@@ -144,6 +150,10 @@ impl<G: Group> Writer<G> {
         let progress = &mut self.start.progress;
         progress.high_water = last;
         progress.watermark = self.store.unrecorded.lock().watermark(last);
+        if let Some((from, to)) = self.store.times.note(progress) {
+            let (from, to) = (layout::expiry_bound(from), layout::expiry_bound(to));
+            built.batch.delete_range_cf(families.expiry, from, to);
+        }
         progress.mark(&self.start.window, now);
         if let Some((from, to)) = progress.trim(&self.start.window, now) {
             // Told before it happens, so that no reader takes what is left for all there was.

@@ -21,6 +21,7 @@ use super::trim::Window;
 use super::unrecorded::SessionKey;
 use super::{Inner, Store};
 use crate::domain::ids::{SessionId, TenantId};
+use crate::domain::time::Timestamp;
 use queue::{Queue, Taken};
 
 /// Most items of one group.
@@ -70,6 +71,8 @@ pub struct Record {
     pub sealed: Sealed,
     /// Whether an active call is in it: such sessions are given back at the next start.
     pub has_active_call: bool,
+    /// The time of a new entry in the expiry index, if the session needs one.
+    pub expires: Option<Timestamp>,
 }
 
 /// How a caller is found (PRODUCT.md 3.3), beside the tenant.
@@ -234,7 +237,11 @@ impl<G: Group> Writer<G> {
     fn idle_until(&self, next_tick: Instant) -> Option<Instant> {
         let progress = &self.start.progress;
         let last = self.last_sequence();
-        let settled = progress.high_water == last && progress.watermark == last && progress.trimmed >= last;
+        let times = &self.store.times;
+        let settled = progress.high_water == last
+            && progress.watermark == last
+            && progress.trimmed >= last
+            && !times.is_worth_noting(progress);
         (!settled && self.store.failure.get().is_none()).then_some(next_tick)
     }
 

@@ -1,0 +1,93 @@
+//! The expiry index: sessions by the time at which something of them ends, one entry per session at its earliest end,
+//! written with the session's record. Activity does not touch it: whoever takes an entry looks at the session, which
+//! may end later by then and gets a new entry. What has been done is deleted by range, behind a time that is kept with
+//! the progress of the log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use rocksdb::ReadOptions;
+
+use super::error::StoreError;
+use super::families::{EXPIRY, family};
+use super::meta::Progress;
+use super::release::Release;
+use super::{Store, layout};
+use crate::domain::ids::SessionId;
+use crate::domain::time::Timestamp;
+
+/// An entry of the index.
+#[derive(Debug, Clone)]
+pub struct Due {
+    /// When something of the session ended, when its record was written.
+    pub at: Timestamp,
+    /// Whose session.
+    pub release: Arc<Release>,
+    /// Which one.
+    pub session: SessionId,
+}
+
+impl Store {
+    /// Entries from one time up to another, this one not included, in order, at most `limit`. May block on the disk.
+    ///
+    /// # Errors
+    /// When the index cannot be read.
+    pub fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(layout::expiry_bound(until).as_ref());
+        options.fill_cache(false);
+        let mut entries = self.inner.db.raw_iterator_cf_opt(family(&self.inner.db, EXPIRY)?, options);
+        entries.seek(layout::expiry_bound(from));
+        let registry = self.inner.registry.read();
+        let mut due = Vec::new();
+        while let Some((key, value)) = entries.item() {
+            if due.len() >= limit {
+                break;
+            }
+            let unreadable = StoreError::Incomplete("an entry of the expiry index cannot be read");
+            let (at, _, session) = layout::read_expiry_key(key).ok_or(unreadable.clone())?;
+            let number = layout::read_u32(value, 0).ok_or(unreadable)?;
+            // A tenant whose key is gone has nothing left that could be read, and so nothing that could be kept.
+            if let Some(release) = registry.by_number(number).and_then(|known| known.release.clone()) {
+                due.push(Due { at, release, session });
+            }
+            entries.next();
+        }
+        entries.status()?;
+        Ok(due)
+    }
+
+    /// Notes times with the progress of the log: what the clock says, and before when everything of the expiry index
+    /// has been done.
+    pub fn note_times(&self, clock: Timestamp, expired_to: Timestamp) {
+        self.inner.times.clock.fetch_max(clock.unix_millis(), Ordering::Relaxed);
+        self.inner.times.expired_to.fetch_max(expired_to.unix_millis(), Ordering::Relaxed);
+    }
+}
+
+/// Times that the writer notes when it writes anyway, or when they have moved far enough.
+pub(super) struct Times {
+    clock: AtomicI64,
+    expired_to: AtomicI64,
+}
+
+/// How far times may move before they are noted although nothing else is written.
+const WORTH_NOTING_MILLIS: i64 = 60_000;
+
+impl Times {
+    pub(super) fn of(progress: &Progress) -> Self {
+        Self { clock: AtomicI64::new(progress.clock), expired_to: AtomicI64::new(progress.expired_to) }
+    }
+
+    pub(super) fn is_worth_noting(&self, progress: &Progress) -> bool {
+        self.clock.load(Ordering::Relaxed).saturating_sub(progress.clock) >= WORTH_NOTING_MILLIS
+    }
+
+    /// Takes the times over; what of the index may be deleted, from and to, if that has moved.
+    pub(super) fn note(&self, progress: &mut Progress) -> Option<(Timestamp, Timestamp)> {
+        progress.clock = self.clock.load(Ordering::Relaxed);
+        let before = std::mem::replace(&mut progress.expired_to, self.expired_to.load(Ordering::Relaxed));
+        let moved = progress.expired_to > before;
+        moved.then(|| (Timestamp::from_unix_millis(before), Timestamp::from_unix_millis(progress.expired_to)))
+    }
+}
