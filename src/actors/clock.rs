@@ -1,32 +1,120 @@
-//! The one clock of the daemon. It never goes back: after a backward jump of the system clock it stands until the
-//! system clock has caught up, so that nothing that has ended comes back.
+//! The one clock of the daemon. Deadlines are wall-clock times, and the wall clock can be set: it is compared with the
+//! clock that counts since the machine was started, suspensions included.
+//!
+//! - The time never goes back, also not behind the latest time that was noted on the disk before the start: what has
+//!   ended stays ended. A clock that is behind waits there.
+//! - A jump forward of more than five minutes while the daemon runs is not believed: the time goes on by the other
+//!   clock, and nothing is deleted, until an operator confirms the new time or the clock returns (PRODUCT.md 4.1). A
+//!   jump back of more than that is not followed either, and deletes nothing early.
 
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::SystemTime;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::time::Timestamp;
 
-/// Wall-clock time that never decreases.
+/// Jumps up to this long are believed.
+const BELIEVED: Duration = Duration::from_secs(5 * 60);
+#[expect(clippy::cast_possible_truncation, reason = "five minutes")]
+const BELIEVED_MILLIS: i64 = BELIEVED.as_millis() as i64;
+
+/// Wall-clock time that never decreases and does not follow jumps.
 #[derive(Debug)]
 pub struct Clock {
+    source: Source,
+    /// The latest time that was told.
     latest: AtomicI64,
+    /// Wall clock minus the clock since the start of the machine, when they last agreed.
+    offset: AtomicI64,
+    /// Whether the wall clock is ahead of the time that is believed.
+    ahead: AtomicBool,
 }
 
-impl Default for Clock {
-    fn default() -> Self {
-        Self { latest: AtomicI64::new(system_millis()) }
-    }
+#[derive(Debug)]
+enum Source {
+    System,
+    /// Set by hand: time passes in seconds that takes days.
+    Manual(AtomicI64),
 }
 
 impl Clock {
-    /// The time now, in UTC with milliseconds.
+    /// The clock of the system, not before a time that was noted earlier.
+    #[must_use]
+    pub fn system(not_before: Option<Timestamp>) -> Self {
+        let wall = system_millis();
+        let latest = not_before.map_or(wall, |floor| floor.unix_millis().max(wall));
+        Self {
+            source: Source::System,
+            latest: AtomicI64::new(latest),
+            offset: AtomicI64::new(wall - boot_millis()),
+            ahead: AtomicBool::new(false),
+        }
+    }
+
+    /// A clock that stands until it is moved.
+    #[must_use]
+    pub fn manual(start: Timestamp) -> Self {
+        let start = start.unix_millis();
+        Self {
+            source: Source::Manual(AtomicI64::new(start)),
+            latest: AtomicI64::new(start),
+            offset: AtomicI64::new(0),
+            ahead: AtomicBool::new(false),
+        }
+    }
+
+    /// Moves a manual clock; the clock of the system moves by itself.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(millis) = &self.source {
+            millis.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        }
+    }
+
+    /// The time by which everything is decided, in UTC with milliseconds.
     pub fn now(&self) -> Timestamp {
-        let system = system_millis();
+        let believed = match &self.source {
+            Source::Manual(millis) => millis.load(Ordering::SeqCst),
+            Source::System => {
+                let (wall, boot) = (system_millis(), boot_millis());
+                let gap = wall.saturating_sub(boot).saturating_sub(self.offset.load(Ordering::Relaxed));
+                if gap.abs() > BELIEVED_MILLIS { wall - gap } else { wall }
+            }
+        };
         let latest = self.latest.load(Ordering::Relaxed);
-        if system == latest {
+        if believed <= latest {
             return Timestamp::from_unix_millis(latest);
         }
-        Timestamp::from_unix_millis(self.latest.fetch_max(system, Ordering::Relaxed).max(system))
+        Timestamp::from_unix_millis(self.latest.fetch_max(believed, Ordering::Relaxed).max(believed))
+    }
+
+    /// Compares the clocks, which has to happen about once a second: small steps, as of time synchronisation, are
+    /// followed. How far the wall clock is ahead of what is believed, if it is not believed.
+    pub fn compare(&self) -> Option<Duration> {
+        if let Source::Manual(_) = &self.source {
+            return None;
+        }
+        let offset = system_millis().saturating_sub(boot_millis());
+        let gap = offset.saturating_sub(self.offset.load(Ordering::Relaxed));
+        let ahead = gap > BELIEVED_MILLIS;
+        self.ahead.store(ahead, Ordering::Relaxed);
+        if gap.abs() <= BELIEVED_MILLIS {
+            self.offset.store(offset, Ordering::Relaxed);
+        }
+        ahead.then(|| Duration::from_millis(u64::try_from(gap).unwrap_or(0)))
+    }
+
+    /// Whether the wall clock is ahead and nobody has confirmed it: then nothing is deleted because of its time.
+    pub fn is_doubted(&self) -> bool {
+        self.ahead.load(Ordering::Relaxed)
+    }
+
+    /// Believes the wall clock from now on.
+    pub fn confirm(&self) {
+        if matches!(self.source, Source::System) {
+            self.offset.store(system_millis().saturating_sub(boot_millis()), Ordering::Relaxed);
+            self.ahead.store(false, Ordering::Relaxed);
+        }
     }
 }
 
@@ -35,4 +123,55 @@ fn system_millis() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn boot_millis() -> i64 {
+    let time = clock_gettime(ClockId::Boottime);
+    time.tv_sec.saturating_mul(1_000).saturating_add(time.tv_nsec / 1_000_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_waits_at_a_time_that_was_noted_before() {
+        let noted = Timestamp::from_unix_millis(system_millis() + 3_600_000);
+        let clock = Clock::system(Some(noted));
+        assert_eq!(clock.now(), noted);
+        assert_eq!(clock.compare(), None, "it is behind, not ahead");
+    }
+
+    #[test]
+    fn a_jump_forward_is_not_believed_until_it_is_confirmed() {
+        let clock = Clock::system(None);
+        let before = clock.now();
+        // As if the wall clock had been set forward by an hour.
+        clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
+        assert!(clock.compare().is_some_and(|ahead| ahead >= Duration::from_secs(3_599)));
+        assert!(clock.is_doubted());
+        assert!(clock.now() < before.after(Duration::from_secs(60)));
+        clock.confirm();
+        assert!(!clock.is_doubted() && clock.compare().is_none());
+    }
+
+    #[test]
+    fn a_clock_that_returns_is_believed_again() {
+        let clock = Clock::system(None);
+        clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
+        assert!(clock.compare().is_some());
+        clock.offset.fetch_add(3_600_000, Ordering::Relaxed);
+        assert!(clock.compare().is_none() && !clock.is_doubted());
+    }
+
+    #[test]
+    fn small_steps_are_followed_and_time_never_goes_back() {
+        let clock = Clock::system(None);
+        for step in [60_000, -120_000, 240_000] {
+            clock.offset.fetch_add(step, Ordering::Relaxed);
+            let before = clock.now();
+            assert!(clock.compare().is_none());
+            assert!(clock.now() >= before);
+        }
+    }
 }

@@ -1,10 +1,10 @@
 //! The shared house: finds or starts actors, and answers what can be answered without them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use actix_rt::{Arbiter, ArbiterHandle};
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
@@ -17,16 +17,17 @@ use super::clock::Clock;
 use super::first_contact::{CallerKeys, FirstContacts, KnownCaller};
 use super::lingering::Lingering;
 use super::publisher::Publisher;
-use super::reply::{Reply, refuse_now};
+use super::reply::{Nobody, Reply, refuse_now};
 use super::requests::{CallView, SessionView};
 use super::session_actor::{self, Origin, SessionActor};
 use super::settings::Settings;
 use super::slot::{CallKey, CallLease, CallSlot, SessionKey, SessionLease, SessionSlot};
+use super::timer_wheel::{self, TimerMetrics, TimerWheel};
 use crate::config::{Config, Generation};
 use crate::domain::caller::CanonicalCallerId;
 use crate::domain::ids::{CallId, ReleaseId, SessionId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
-use crate::domain::session::{Command, Rules, Session};
+use crate::domain::session::{Command, EndCause, Rules, Session};
 use crate::domain::time::Timestamp;
 use crate::store::{Recovered, Release, Store, StoreError, Write, WriterHandle};
 
@@ -42,6 +43,8 @@ pub struct DirectoryOptions {
     pub keys: CallerKeys,
     /// Threads for actors.
     pub arbiters: usize,
+    /// The clock; none: that of the system.
+    pub clock: Option<Clock>,
 }
 
 /// All sessions and calls, and the way to what is stored of them.
@@ -57,6 +60,8 @@ pub struct Directory {
     sessions: DashMap<SessionKey, Arc<SessionSlot>>,
     arbiters: Mutex<Vec<Arbiter>>,
     handles: Vec<ArbiterHandle>,
+    wheel: OnceLock<Addr<TimerWheel>>,
+    timers: TimerMetrics,
     active_calls: AtomicUsize,
     memory: AtomicU64,
     read_only: AtomicBool,
@@ -114,7 +119,7 @@ impl Directory {
     /// # Errors
     /// When a thread cannot be had, or a release cannot be registered in the store.
     pub fn open(options: DirectoryOptions) -> Result<Arc<Self>, StoreError> {
-        let DirectoryOptions { config, store, recovered, keys, arbiters } = options;
+        let DirectoryOptions { config, store, recovered, keys, arbiters, clock } = options;
         let settings = Settings::new(config, None);
         let no_thread = |error: std::io::Error| StoreError::Io { path: "a thread".to_owned(), what: error.to_string() };
         let publisher = Arc::new(Publisher::start(recovered.last_sequence).map_err(no_thread)?);
@@ -122,7 +127,7 @@ impl Directory {
         let writer = store.spawn_writer(Acknowledger::new(publisher.clone(), lingering.clone()))?;
         let arbiters: Vec<_> = (0..arbiters.max(1)).map(|_| Arbiter::new()).collect();
         let directory = Arc::new(Self {
-            clock: Clock::default(),
+            clock: clock.unwrap_or_else(|| Clock::system(recovered.clock)),
             settings: ArcSwap::from_pointee(settings),
             store,
             writer,
@@ -133,13 +138,25 @@ impl Directory {
             sessions: DashMap::new(),
             handles: arbiters.iter().map(Arbiter::handle).collect(),
             arbiters: Mutex::new(arbiters),
+            wheel: OnceLock::new(),
+            timers: TimerMetrics::default(),
             active_calls: AtomicUsize::new(0),
             memory: AtomicU64::new(0),
             read_only: AtomicBool::new(false),
         });
         directory.register_releases()?;
+        directory.start_wheel(recovered.expired_to);
         directory.bring_back(recovered)?;
         Ok(directory)
+    }
+
+    /// The timer wheel has a thread of its own, so that no call waits for timers nor the other way round.
+    fn start_wheel(self: &Arc<Self>, expired_to: Timestamp) {
+        let arbiter = Arbiter::new();
+        let directory = self.clone();
+        let wheel = TimerWheel::start_in_arbiter(&arbiter.handle(), move |_| TimerWheel::new(directory, expired_to));
+        let _first_is_kept = self.wheel.set(wheel);
+        self.arbiters.lock().push(arbiter);
     }
 
     /// Gives each configured release its numbers in the store, which may block on the disk, so that no call has to.
@@ -419,6 +436,42 @@ impl Directory {
 
     pub(super) const fn contacts(&self) -> &FirstContacts {
         &self.contacts
+    }
+
+    /// Something of a session ends at a time: the wheel tells the session then.
+    pub(super) fn arm(&self, at: Timestamp, release: &Arc<Release>, session: SessionId) {
+        if let Some(wheel) = self.wheel.get() {
+            wheel.do_send(timer_wheel::Message::Arm { at, release: release.clone(), session });
+        }
+    }
+
+    /// Tells a session, active or sleeping, that something of it ends.
+    pub(super) fn expire(self: &Arc<Self>, release: &Arc<Release>, session: SessionId, reply: Box<dyn Reply>) {
+        let session = self.session_for_write(release, session);
+        session.clone().send(session_actor::Message::Expire { reply, session });
+    }
+
+    /// Ends calls whose end never came (PRODUCT.md 4.3).
+    pub(super) fn reap(self: &Arc<Self>, now: Timestamp) {
+        let oldest = self.settings().config.limits.max_call_age;
+        for CallView { release, call, .. } in self.active_calls(&Scope::All) {
+            if now.since(call.started_at) >= oldest {
+                let command = Command::End { call: call.id.clone(), leg: None, cause: EndCause::Reaped, code: None };
+                self.call_event(&release.tenant, &call.id, command, Box::new(Nobody));
+            }
+        }
+    }
+
+    /// The clock, to be compared and confirmed.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// What the timer wheel has done.
+    #[must_use]
+    pub const fn timer_metrics(&self) -> &TimerMetrics {
+        &self.timers
     }
 
     /// The time of all decisions.

@@ -13,6 +13,7 @@
 //! | `publisher`, `subscription` | one stream of changes for all watchers, in the order of the log |
 //! | `lingering` | calls that ended a short while ago |
 //! | `requests` | what voice apps ask, as futures |
+//! | `timer_wheel`, `wheel` | tells sessions that something of them ends |
 //! | `probe` | an event through actor and writer, to see whether they work |
 //! | `settings`, `clock` | the configuration in force, the one clock |
 
@@ -32,6 +33,8 @@ mod slot;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod timer_wheel;
+mod wheel;
 
 pub use call_actor::{Caller, StartCall};
 pub use clock::Clock;
@@ -42,3 +45,4 @@ pub use reply::{Outcome, Reply, Wake, Wakes};
 pub use requests::{CallView, SessionView};
 pub use settings::{ReleaseSettings, Settings};
 pub use subscription::{Delivery, Event, Subscription};
+pub use timer_wheel::TimerMetrics;

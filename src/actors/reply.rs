@@ -55,6 +55,15 @@ impl Wakes {
     }
 }
 
+/// The reply to something that nobody has asked for.
+pub(super) struct Nobody;
+
+impl Reply for Nobody {
+    fn prepare(&mut self, _outcome: Result<Outcome<'_>, Refusal>) {}
+
+    fn deliver(self: Box<Self>, _wakes: &mut Wakes) {}
+}
+
 /// Refuses at once: nothing that is not durable has been looked at.
 pub(super) fn refuse_now(mut reply: Box<dyn Reply>, refusal: Refusal) {
     reply.prepare(Err(refusal));

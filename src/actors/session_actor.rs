@@ -15,6 +15,7 @@ use super::first_contact::Contact;
 use super::reply::{Outcome, Reply, deliver_now};
 use super::settings::Settings;
 use super::slot::{CallLease, SessionLease, SessionSlot};
+use super::timer_wheel::NEAR;
 use crate::domain::ids::CallId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Call, Command, Commit, Effect, Rules, Session, decide};
@@ -30,6 +31,8 @@ pub(super) enum Message {
     Offer { call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease, session: SessionLease },
     /// A read that has to follow the events before it.
     Read { reply: Box<dyn Reply>, call: CallLease, session: SessionLease },
+    /// Something of the session ends.
+    Expire { reply: Box<dyn Reply>, session: SessionLease },
     /// The record is to be written, so that the log can be trimmed.
     Record(SessionLease),
     /// Somebody wants to know whether actors and writer work.
@@ -76,6 +79,8 @@ pub(super) struct SessionActor {
     /// The ordinal up to which a record was handed to the writer.
     recorded: u64,
     aliases: Vec<AliasKey>,
+    /// The earliest time for which the wheel has a timer of this session.
+    timer: Option<Timestamp>,
     /// Bytes counted against `session_memory`.
     counted: u64,
     panics: Vec<Instant>,
@@ -112,6 +117,7 @@ impl SessionActor {
             rules,
             recorded: 0,
             aliases: Vec::new(),
+            timer: None,
             counted: 0,
             panics: Vec::new(),
             waits: false,
@@ -188,6 +194,17 @@ impl SessionActor {
         self.slot.publish(session.clone());
         self.count(&session);
         self.session = session;
+        self.arm(self.directory.now());
+    }
+
+    /// Asks the wheel for a timer, if something ends before the index is read that far, or while a call is up.
+    fn arm(&mut self, now: Timestamp) {
+        let Some(end) = self.session.next_end(&self.rules) else { return };
+        let is_near = !self.session.calls.is_empty() || end < now.after(NEAR * 2);
+        if is_near && self.timer.is_none_or(|timer| end < timer) {
+            self.timer = Some(end);
+            self.directory.arm(end, &self.slot.release, self.slot.id);
+        }
     }
 
     fn count(&mut self, session: &Session) {
@@ -259,11 +276,11 @@ impl SessionActor {
         {
             next.attach_details(&start.call, start.details.clone());
         }
+        // A session that falls idle gets its record: its log records are not needed for the next start any more.
+        let record = next.calls.is_empty().then(|| self.record(&mut next, now));
         let next = Arc::new(next);
         reply.prepare(Ok(self.outcome(&next, call, now)));
         let log = self.slot.release.seal_commit(&self.slot.id, &commit);
-        // A session that falls idle gets its record: its log records are not needed for the next start any more.
-        let record = next.calls.is_empty().then(|| self.record(&next));
         Ok(Some(Step { next, commit: Arc::new(commit), log, record }))
     }
 
@@ -272,12 +289,15 @@ impl SessionActor {
         Outcome { session, call, rules: &self.rules, now }
     }
 
-    fn record(&self, session: &Session) -> Record {
-        Record {
-            sealed: self.slot.release.seal_record(session),
-            has_active_call: !session.calls.is_empty(),
-            expires: None,
+    /// The record of a session. One that sleeps gets an entry in the expiry index, unless it has one early enough; an
+    /// entry whose time is over may have been used up already.
+    fn record(&self, session: &mut Session, now: Timestamp) -> Record {
+        let end = if session.calls.is_empty() { session.next_end(&self.rules) } else { None };
+        let expires = end.filter(|end| session.expiry_entry.is_none_or(|entry| entry <= now || *end < entry));
+        if expires.is_some() {
+            session.expiry_entry = expires;
         }
+        Record { sealed: self.slot.release.seal_record(session), has_active_call: !session.calls.is_empty(), expires }
     }
 
     fn check_usable(&self, command: &Command) -> Result<(), Refusal> {
@@ -338,7 +358,9 @@ impl SessionActor {
             self.recorded = next.ordinal;
         }
         self.count(&next);
+        let decided_at = commit.at;
         self.session = next.clone();
+        self.arm(decided_at);
         let digit = match command {
             Command::Dtmf { digit, .. } => Some(*digit),
             _ => None,
@@ -442,10 +464,44 @@ impl SessionActor {
         })
     }
 
+    fn record_now(&mut self, lease: SessionLease, reply: Option<Box<dyn Reply>>) {
+        let mut session = Session::clone(&self.session);
+        let record = self.record(&mut session, self.directory.now());
+        self.recorded = session.ordinal;
+        self.session = Arc::new(session);
+        self.submit_bare(Some(record), false, lease, None, reply);
+    }
+
+    /// The wheel has told that something ends. The reply goes when what follows is durable, a new entry in the index
+    /// included.
+    fn expire(&mut self, mut reply: Box<dyn Reply>, session: SessionLease) {
+        self.timer = None;
+        self.refresh_rules();
+        let now = self.directory.now();
+        if self.session.ordinal == 0 || self.unreadable.is_some() {
+            return;
+        }
+        let step = catch_unwind(AssertUnwindSafe(|| self.step(&Command::Expire, None, now, &mut *reply)));
+        match step {
+            Ok(Ok(Some(step))) => self.submit(step, &Command::Expire, None, reply, None, session),
+            Ok(Ok(None)) => {
+                let is_used_up = self.session.expiry_entry.is_none_or(|entry| entry <= now);
+                if is_used_up && self.session.calls.is_empty() && self.session.next_end(&self.rules).is_some() {
+                    self.record_now(session, Some(reply));
+                }
+            }
+            Ok(Err(_)) => {}
+            Err(_) => {
+                self.panics.push(Instant::now());
+                tracing::error!(tenant = %self.slot.release.id().tenant, session = %self.slot.id, "an expiry panicked: nothing of it is kept");
+            }
+        }
+        self.arm(now);
+    }
+
     fn write_record(&mut self, session: SessionLease) {
         if self.recorded < self.session.ordinal && self.unreadable.is_none() {
-            self.recorded = self.session.ordinal;
-            self.submit_bare(Some(self.record(&self.session)), false, session, None, None);
+            self.record_now(session, None);
         }
     }
 
@@ -538,6 +594,7 @@ impl Handler<Message> for SessionActor {
             Message::Event(event) => self.event(event),
             Message::Offer { call, reply, lease, session } => self.offer(call, reply, lease, session),
             Message::Read { reply, call, session } => self.read(reply, call, session),
+            Message::Expire { reply, session } => self.expire(reply, session),
             Message::Record(session) => self.write_record(session),
             Message::Probe { reply, session } => self.submit_barrier(session, None, Some(reply)),
             Message::Rest => self.rest(context),

@@ -85,6 +85,7 @@ pub(super) async fn open(
         keys: root_key::caller_keys(root, config),
         arbiters: config.limits.arbiters.unwrap_or(cores),
         config: config.clone(),
+        clock: None,
     };
     Directory::open(options).map_err(ServeError::Store)
 }

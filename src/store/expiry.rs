@@ -27,19 +27,40 @@ pub struct Due {
     pub session: SessionId,
 }
 
+/// A place in the index.
+#[derive(Debug, Clone)]
+pub struct DueCursor(Vec<u8>);
+
+impl DueCursor {
+    /// Before all entries from this time on.
+    #[must_use]
+    pub fn at(time: Timestamp) -> Self {
+        Self(layout::expiry_bound(time).as_ref().to_vec())
+    }
+
+    /// Behind an entry.
+    fn behind(key: &[u8]) -> Self {
+        let mut place = key.to_vec();
+        place.push(0);
+        Self(place)
+    }
+}
+
 impl Store {
-    /// Entries from one time up to another, this one not included, in order, at most `limit`. May block on the disk.
+    /// Entries from a place up to a time, this one not included, in order, at most `limit`, and the place behind them.
+    /// May block on the disk.
     ///
     /// # Errors
     /// When the index cannot be read.
-    pub fn due(&self, from: Timestamp, until: Timestamp, limit: usize) -> Result<Vec<Due>, StoreError> {
+    pub fn due(&self, from: &DueCursor, until: Timestamp, limit: usize) -> Result<(Vec<Due>, DueCursor), StoreError> {
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(layout::expiry_bound(until).as_ref());
         options.fill_cache(false);
         let mut entries = self.inner.db.raw_iterator_cf_opt(family(&self.inner.db, EXPIRY)?, options);
-        entries.seek(layout::expiry_bound(from));
+        entries.seek(&from.0);
         let registry = self.inner.registry.read();
         let mut due = Vec::new();
+        let mut next = from.clone();
         while let Some((key, value)) = entries.item() {
             if due.len() >= limit {
                 break;
@@ -51,10 +72,11 @@ impl Store {
             if let Some(release) = registry.by_number(number).and_then(|known| known.release.clone()) {
                 due.push(Due { at, release, session });
             }
+            next = DueCursor::behind(key);
             entries.next();
         }
         entries.status()?;
-        Ok(due)
+        Ok((due, next))
     }
 
     /// Notes times with the progress of the log: what the clock says, and before when everything of the expiry index

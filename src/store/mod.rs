@@ -47,7 +47,7 @@ use rocksdb::{DB, WriteBatch, WriteOptions};
 use zeroize::Zeroizing;
 
 pub use error::StoreError;
-pub use expiry::Due;
+pub use expiry::{Due, DueCursor};
 pub use metrics::{Histogram, StoreMetrics};
 pub use read::{Cached, Figures, LogRecord};
 pub use recovery::{Damage, Recovered, RecoveredSession};

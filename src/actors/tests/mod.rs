@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod lifetimes;
 mod watching;
 
 use std::path::Path;
@@ -88,6 +89,10 @@ pub(super) fn id(text: &str) -> CallId {
 
 impl House {
     pub(super) fn open(path: &Path) -> Self {
+        Self::open_at(path, None)
+    }
+
+    pub(super) fn open_at(path: &Path, clock: Option<Clock>) -> Self {
         let root = RootKey::from_file(&[7; 32]).expect("a key");
         let config = Config::parse(CONFIG).expect("a configuration");
         let secrets = RootSecrets { check_value: root.check_value(), wrapping_key: root.subkey(b"", "wrap") };
@@ -96,7 +101,7 @@ impl House {
         let keys =
             config.tenants.iter().map(|tenant| (tenant.id.clone(), Arc::from([root.pseudonym_key(&tenant.id, 1)])));
         let keys = keys.collect();
-        let directory = Directory::open(DirectoryOptions { config, store, recovered, keys, arbiters: 2 });
+        let directory = Directory::open(DirectoryOptions { config, store, recovered, keys, arbiters: 2, clock });
         Self { directory: directory.expect("the directory opens") }
     }
 
