@@ -21,7 +21,7 @@ pub const ALL_SCOPES: &str = r#"["context:read", "context:write", "context:trust
 pub struct Config {
     /// More lines of `[data]`.
     pub data: String,
-    /// Lines of `[limits]`.
+    /// Lines of `[limits]`; by default a machine that is busy with other things makes no answer `late`.
     pub limits: String,
     /// Lines of `[privacy]`.
     pub privacy: String,
@@ -94,8 +94,8 @@ numbers = ["+442079460000"]
         );
         tenants.push_str(&api_key("bot", OTHER_KEY, ALL_SCOPES));
         Self {
-            data: String::new(),
-            limits: String::new(),
+            data: "min_free = \"16MiB\"\n".to_owned(),
+            limits: "answer_within = \"30s\"\n".to_owned(),
             privacy: String::new(),
             tenants,
             switches: vec![Switch::trusted("edge-1"), Switch::trusted("edge-2")],
@@ -114,17 +114,19 @@ pub fn api_key(name: &str, key: &str, scopes: &str) -> String {
 }
 
 impl Config {
-    /// With these lines in `[limits]`.
+    /// With these lines in `[limits]`, too.
     #[must_use]
     pub fn limits(mut self, lines: &str) -> Self {
-        self.limits = lines.to_owned();
+        self.limits.push_str(lines);
+        self.limits.push('\n');
         self
     }
 
-    /// With these lines in `[data]`.
+    /// With these lines in `[data]`, too.
     #[must_use]
     pub fn data(mut self, lines: &str) -> Self {
-        self.data = lines.to_owned();
+        self.data.push_str(lines);
+        self.data.push('\n');
         self
     }
 

@@ -243,12 +243,23 @@ impl Rpc {
     pub fn context(&mut self, call_id: &str) -> Value {
         self.ok("context.get", &json!({"call_id": call_id}))
     }
+
+    /// Why there is no context of a call.
+    pub fn context_reason(&mut self, call_id: &str) -> String {
+        self.refused("context.get", &json!({"call_id": call_id}))
+    }
 }
 
 /// Parameters of a `call.start` to the release `support-de`.
 #[must_use]
 pub fn start(call_id: &str, number: &str) -> Value {
     json!({"call_id": call_id, "from": format!("sip:{number}@192.0.2.7"), "to": "sip:+493023125000@192.0.2.1"})
+}
+
+/// Parameters of a `call.start` to this called party.
+#[must_use]
+pub fn start_to(call_id: &str, number: &str, to: &str) -> Value {
+    json!({"call_id": call_id, "from": format!("sip:{number}@192.0.2.7"), "to": to})
 }
 
 /// Reads an answer and holds its envelope to the contract.
