@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::ANNA;
-use super::support::{Config, Daemon, Framing, Switch, rpc};
+use super::support::{Config, Daemon, Framing, Incoming, Switch, rpc};
 
 #[test]
 fn both_framings_are_answered_on_one_port_in_the_framing_they_were_asked_in() {
@@ -52,7 +52,7 @@ fn a_notification_is_never_answered_not_even_a_wrong_one() {
     let id = edge.send("ping", &json!({}));
     let (answered, _) = edge.next_answer().unwrap();
     assert_eq!(answered, Some(id), "the first answer is that of the request");
-    assert!(edge.poll_document(Duration::from_millis(200)).is_none(), "nothing is pushed on this channel");
+    assert!(edge.poll_document(Duration::from_millis(200)) == Incoming::Nothing, "nothing is pushed on this channel");
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn errors_have_the_codes_and_words_of_the_contract() {
         let error = edge.call(method, &params).unwrap_err();
         assert_eq!((error.reason.as_str(), error.code), (reason, code), "{method} {params}: {}", error.message);
     }
-    for document in [r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, r#"{"id":1,"method":"ping"}"#, r#"[]"#] {
+    for document in [r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, r#"{"id":1,"method":"ping"}"#, "[]"] {
         edge.send_document(document);
         let (_, answer) = edge.next_answer().unwrap();
         assert_eq!(answer.unwrap_err().reason, "invalid_request", "{document}");
@@ -185,9 +185,7 @@ fn an_answer_larger_than_max_answer_leaves_variables_out_in_the_order_of_expose(
 
 #[test]
 fn a_request_not_answered_in_time_is_late_once_and_its_outcome_is_one_of_two() {
-    let mut config = Config::default();
-    config.limits = "answer_within = \"10ms\"\n".to_owned();
-    let daemon = Daemon::with(config);
+    let daemon = Daemon::with(Config { limits: "answer_within = \"10ms\"\n".to_owned(), ..Config::default() });
     let mut edge = daemon.edge();
     let requests = (0..400).map(|call| ("call.start", rpc::start(&format!("busy-{call}"), ANNA)));
     let answers = edge.pipeline(requests.collect::<Vec<_>>());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Resource, getrlimit};
 use serde_json::json;
 
-use super::support::{Config, Daemon, Framing, rpc};
+use super::support::{Config, Daemon, Framing, Incoming, Rpc, rpc, wait};
 use super::{ANNA, Bystander};
 
 /// How long a slow sender may hold its connection at most.
@@ -52,11 +52,11 @@ fn connections_above_the_limit_are_turned_away_and_the_others_stay() {
     }
     bystander.is_unharmed();
     drop(waiting);
-    super::support::wait::until("there is room again", || {
+    wait::until("there is room again", || {
         let Ok(mut stream) = TcpStream::connect(address) else { return false };
         let _ = stream.write_all(&ping);
-        let mut edge = super::support::Rpc::over(stream, Framing::Netstring);
-        matches!(edge.poll_document(Duration::from_millis(500)), Some(Some(answer)) if answer["result"]["pong"] == true)
+        let mut edge = Rpc::over(stream, Framing::Netstring);
+        matches!(edge.poll_document(Duration::from_millis(500)), Incoming::Document(answer) if answer["result"]["pong"] == true)
     });
 }
 
@@ -80,9 +80,9 @@ fn a_sender_of_half_a_frame_is_timed_out_and_an_idle_connection_is_not() {
     for edge in &mut slow {
         loop {
             match edge.poll_document(SLOW.saturating_sub(begin.elapsed())) {
-                None => panic!("a slow sender still holds its connection after {SLOW:?}"),
-                Some(None) => break,
-                Some(Some(document)) => {
+                Incoming::Nothing => panic!("a slow sender still holds its connection after {SLOW:?}"),
+                Incoming::Closed => break,
+                Incoming::Document(document) => {
                     let reason = super::reason(&document);
                     assert!(matches!(reason.as_str(), "parse_error" | "late" | "not_allowed"), "{reason}");
                 }

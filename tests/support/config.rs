@@ -140,7 +140,7 @@ impl Config {
     /// With these tenants only.
     #[must_use]
     pub fn tenants(mut self, tables: &str) -> Self {
-        self.tenants = tables.to_owned();
+        tables.clone_into(&mut self.tenants);
         self
     }
 

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -56,7 +58,8 @@ impl Daemon {
         let place = tempfile::Builder::new().prefix("recalld-test-").tempdir().unwrap();
         let mut key = OpenOptions::new();
         key.write(true).create_new(true).mode(0o600);
-        let root: [u8; 32] = rand::random();
+        let mut root = [0; 32];
+        SysRng.try_fill_bytes(&mut root).unwrap();
         key.open(place.path().join("root.key")).unwrap().write_all(HEXLOWER.encode(&root).as_bytes()).unwrap();
         let listen = free_addresses(config.switches.len());
         let daemon = Self { place, config, listen, child: None };

@@ -34,7 +34,6 @@ impl HttpAnswer {
     }
 
     /// The body of an answer that must be a success.
-    #[must_use]
     pub fn ok(self) -> Value {
         assert!((200..300).contains(&self.status), "refused: {} {}", self.status, self.text);
         if self.text.is_empty() { Value::Null } else { self.json() }

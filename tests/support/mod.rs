@@ -29,5 +29,5 @@ pub mod watch;
 pub use config::{Config, KEY, OTHER_KEY, Switch};
 pub use daemon::Daemon;
 pub use http::Http;
-pub use rpc::{Answer, Framing, Rpc, RpcError};
+pub use rpc::{Answer, Framing, Incoming, Rpc, RpcError};
 pub use watch::Watcher;

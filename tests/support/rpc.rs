@@ -43,6 +43,17 @@ pub struct RpcError {
 /// The outcome of one request.
 pub type Answer = Result<Value, RpcError>;
 
+/// What a connection has to say.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Incoming {
+    /// An answer.
+    Document(Value),
+    /// The daemon has closed the connection, or is gone.
+    Closed,
+    /// Nothing came in time.
+    Nothing,
+}
+
 /// One connection of a switch. Answers are taken in any order.
 pub struct Rpc {
     stream: TcpStream,
@@ -105,7 +116,15 @@ impl Rpc {
 
     /// Sends bytes as they are.
     pub fn send_raw(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).unwrap();
+        self.try_send_raw(bytes).unwrap();
+    }
+
+    /// Sends bytes to a daemon that may be gone.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn try_send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
     }
 
     /// A request as bytes, with the next id.
@@ -153,30 +172,34 @@ impl Rpc {
 
     /// The next document; none when the daemon has closed the connection.
     pub fn next_document(&mut self) -> Option<Value> {
-        self.poll_document(LONG).unwrap_or_else(|| panic!("no answer within {LONG:?}"))
+        match self.poll_document(LONG) {
+            Incoming::Document(document) => Some(document),
+            Incoming::Closed => {
+                assert!(self.unread.is_empty(), "the daemon closed within an answer");
+                None
+            }
+            Incoming::Nothing => panic!("no answer within {LONG:?}"),
+        }
     }
 
-    /// `Some(None)` when the daemon has closed the connection, `None` if nothing comes within this time.
-    pub fn poll_document(&mut self, most: Duration) -> Option<Option<Value>> {
+    /// What comes within this time.
+    pub fn poll_document(&mut self, most: Duration) -> Incoming {
         let until = Instant::now() + most;
         loop {
             if let Some(document) = self.take_document() {
-                return Some(Some(document));
+                return Incoming::Document(document);
             }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return None;
+                return Incoming::Nothing;
             }
             self.stream.set_read_timeout(Some(left)).unwrap();
-            let mut chunk = [0; 64 * 1024];
+            let mut chunk = [0; 16 * 1024];
             match self.stream.read(&mut chunk) {
-                Ok(0) => {
-                    assert!(self.unread.is_empty(), "the daemon closed within an answer");
-                    return Some(None);
-                }
+                Ok(0) => return Incoming::Closed,
                 Ok(length) => self.unread.extend_from_slice(&chunk[..length]),
-                Err(error) if is_timeout(&error) => return None,
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Some(None),
+                Err(error) if is_timeout(&error) => return Incoming::Nothing,
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return Incoming::Closed,
                 Err(error) => panic!("cannot read: {error}"),
             }
         }
@@ -263,7 +286,6 @@ pub fn start_to(call_id: &str, number: &str, to: &str) -> Value {
 }
 
 /// Reads an answer and holds its envelope to the contract.
-#[must_use]
 pub fn read_answer(document: &Value) -> (Option<i64>, Answer) {
     assert_eq!(document["jsonrpc"], "2.0", "{document}");
     assert!(document.get("id").is_some(), "an answer has an id: {document}");
