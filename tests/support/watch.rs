@@ -39,7 +39,15 @@ impl Watcher {
 
     /// Sends an operation.
     pub fn send(&mut self, operation: &Value) {
-        self.socket.send(Message::text(operation.to_string())).unwrap();
+        self.try_send(operation).unwrap();
+    }
+
+    /// Sends an operation to a daemon that may be gone.
+    ///
+    /// # Errors
+    /// When it is gone.
+    pub fn try_send(&mut self, operation: &Value) -> Result<(), String> {
+        self.socket.send(Message::text(operation.to_string())).map_err(|error| error.to_string())
     }
 
     /// Subscribes as `id` to what `to` names, and returns what came before `synced`, and the cursor of `synced`.

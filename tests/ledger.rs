@@ -1,0 +1,87 @@
+//! The ledger (PRODUCT.md 2, 4.5, 6.1): load from many connections, `kill -9` at random moments, restart. Afterwards
+//! every acknowledged change is there, what was not acknowledged is there as a whole or not at all and in order, no
+//! revision was given twice, and a watcher that comes back with its cursor has missed and repeated nothing.
+//!
+//! `RECALLD_CRASH_CYCLES` says how often (25), `RECALLD_CRASH_SEED` repeats the load of a printed seed.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by a panic"
+)]
+
+mod support;
+
+#[path = "ledger/load.rs"]
+mod load;
+#[path = "ledger/model.rs"]
+mod model;
+#[path = "ledger/rivals.rs"]
+mod rivals;
+#[path = "ledger/stream.rs"]
+mod stream;
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::{StdRng, SysRng};
+use rand::{RngExt as _, SeedableRng as _, TryRng as _};
+
+use load::Worker;
+use rivals::Rivals;
+use stream::Stream;
+use support::{Config, Daemon};
+
+/// Connections with callers of their own.
+const WORKERS: usize = 8;
+
+/// Connections that write to one session together.
+const RIVALS: usize = 4;
+
+/// From the first request of a cycle to its `kill -9`, in milliseconds.
+const LOAD: std::ops::Range<u64> = 20..900;
+
+fn from_environment(name: &str, default: u64) -> u64 {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
+}
+
+#[test]
+fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice() {
+    let cycles = from_environment("RECALLD_CRASH_CYCLES", 25);
+    let seed = from_environment("RECALLD_CRASH_SEED", SysRng.try_next_u64().unwrap());
+    println!("{cycles} cycles with RECALLD_CRASH_SEED={seed}");
+    let mut rng = StdRng::seed_from_u64(seed);
+
+    let mut daemon = Daemon::with(Config::default());
+    let stream = Stream::start(&daemon);
+    let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&daemon, number, rng.random())).collect();
+    let mut rivals = Rivals::new(&daemon, RIVALS);
+    let begin = Instant::now();
+    for cycle in 1..=cycles {
+        let load = Duration::from_millis(rng.random_range(LOAD));
+        std::thread::scope(|scope| {
+            let daemon = &mut daemon;
+            let edge = daemon.switch_address("edge-1");
+            for worker in &mut workers {
+                scope.spawn(move || worker.run(edge));
+            }
+            rivals.run(scope, edge);
+            std::thread::sleep(load);
+            daemon.kill();
+        });
+        daemon.restart();
+        for worker in &mut workers {
+            worker.reconcile(&daemon);
+        }
+        rivals.reconcile(&daemon);
+        let sessions: Vec<_> = workers.iter().flat_map(Worker::sessions).chain(rivals.sessions()).collect();
+        stream.has_caught_up(&sessions);
+        let acknowledged: u64 = workers.iter().map(Worker::acknowledged).sum::<u64>() + rivals.acknowledged();
+        println!(
+            "cycle {cycle}/{cycles}: {acknowledged} changes acknowledged, {} events watched, {:.1} s",
+            stream.events(),
+            begin.elapsed().as_secs_f64()
+        );
+    }
+    stream.stop();
+}
