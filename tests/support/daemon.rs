@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -78,6 +78,13 @@ impl Daemon {
         self.write_config();
     }
 
+    /// Changes the lines of `[data]` for the next start; the result is what they were.
+    pub fn configure_data(&mut self, lines: &str) -> String {
+        let mut before = lines.to_owned();
+        self.configure(|config| std::mem::swap(&mut config.data, &mut before));
+        before
+    }
+
     /// Starts the process and waits for nothing.
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "the daemon runs already");
@@ -110,6 +117,15 @@ impl Daemon {
             assert!(Instant::now() < until, "the daemon is not ready after {START:?}:\n{}", self.log());
             std::thread::sleep(wait::PAUSE);
         }
+    }
+
+    /// Waits until a switch can connect: for a daemon that is not to be ready.
+    pub fn wait_listening(&mut self, switch: &str) {
+        let address = self.switch_address(switch);
+        wait::until("the switch can connect", || {
+            assert!(self.is_running(), "the daemon ended at its start:\n{}", self.log());
+            TcpStream::connect(address).is_ok()
+        });
     }
 
     /// Ends the process as a power loss would: nothing of it runs any more when this returns.
