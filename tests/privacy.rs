@@ -124,7 +124,6 @@ fn day(daemon: &Daemon, name: &str, answers: &mut Answers) {
 fn config() -> Config {
     let mut config = Config::default()
         .switches([Switch::trusted("edge-1"), Switch::trusted("edge-2")])
-        .environment("RUST_LOG", "trace")
         .environment("RECALLD_LOG", "trace");
     // One release keeps numbers, sealed, the other does not.
     config.tenants =
