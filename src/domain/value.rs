@@ -95,8 +95,16 @@ fn string_token(rest: &str) -> Result<usize, Refusal> {
         match byte {
             b'"' => return Ok(at + 1),
             b'\\' => {
-                if rest.get(at..at + 6).is_some_and(|escape| escape == "\\u0000") {
-                    return Err(Refusal::new(Reason::InvalidParams, "a value holds no U+0000"));
+                match code_unit(rest, at) {
+                    Some(0) => return Err(Refusal::new(Reason::InvalidParams, "a value holds no U+0000")),
+                    Some(0xD800..=0xDBFF) if matches!(code_unit(rest, at + 6), Some(0xDC00..=0xDFFF)) => {
+                        // Its other half begins with a backslash, which must not be taken for an escape of its own.
+                        bytes.nth(6);
+                    }
+                    Some(0xD800..=0xDFFF) => {
+                        return Err(Refusal::new(Reason::InvalidParams, "a value holds no half of a surrogate pair"));
+                    }
+                    _ => {}
                 }
                 bytes.next();
             }
@@ -104,6 +112,13 @@ fn string_token(rest: &str) -> Result<usize, Refusal> {
         }
     }
     Err(Refusal::new(Reason::InvalidParams, "a string of the value has no end"))
+}
+
+/// The UTF-16 code unit of an escape `\uXXXX` at this place. Half a pair is no character, and one makes Kamailio's
+/// parser reject the whole answer.
+fn code_unit(text: &str, at: usize) -> Option<u16> {
+    let digits = text.get(at..at + 6)?.strip_prefix("\\u")?;
+    u16::from_str_radix(digits, 16).ok()
 }
 
 /// Length of the number literal at the start of `rest`.
@@ -150,6 +165,16 @@ mod tests {
         assert_eq!(reason(r#""a\u0000b""#), Some(Reason::InvalidParams));
         assert_eq!(reason(r#""a\\u0000b""#), None);
         assert_eq!(reason(r#"{"\u0000":1}"#), Some(Reason::InvalidParams));
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_is_refused_and_a_whole_one_is_not() {
+        for bad in [r#""\ud83d""#, r#""\ude00""#, r#""\ude00\ud83d""#, r#""\ud83d\ud83d\ude00""#, r#""\ud83d\n""#] {
+            assert_eq!(reason(bad), Some(Reason::InvalidParams), "{bad}");
+        }
+        for good in [r#""\ud83d\ude00""#, r#""\uD83D\uDE00\\""#, r#""\\ud83d""#, r#"["\ud83d\ude00\ud83d\ude00"]"#] {
+            assert_eq!(reason(good), None, "{good}");
+        }
     }
 
     #[test]
