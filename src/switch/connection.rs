@@ -160,10 +160,10 @@ impl Connection {
                     } else {
                         self.codec.decode(&mut self.input)?
                     };
-                    match decoded {
-                        Some(item) => item,
-                        None => break,
-                    }
+                    let Some(item) = decoded else { break };
+                    // The frame that had begun is complete; what follows it is another one.
+                    self.incomplete_since = None;
+                    item
                 }
             };
             let framing = self.codec.framing().unwrap_or(Framing::Bare);
