@@ -44,6 +44,10 @@ pub struct Bound {
     listener: TcpListener,
 }
 
+/// Connections that may wait to be accepted. The standard library's 128 are fewer than the processes of a large switch,
+/// which come back all at once after a restart; one that finds no room tries again only after a second.
+const BACKLOG: i32 = 4_096;
+
 /// Takes the addresses of all links, so that a wrong one is known before anything is started.
 ///
 /// # Errors
@@ -57,6 +61,7 @@ pub fn bind(config: &Config) -> std::io::Result<Vec<Bound>> {
                 let what = format!("switch `{}`: {} cannot be listened on: {error}", switch.name, switch.listen);
                 std::io::Error::new(error.kind(), what)
             })?;
+            rustix::net::listen(&listener, BACKLOG)?;
             listener.set_nonblocking(true)?;
             Ok(Bound { switch: switch.clone(), listener })
         })
