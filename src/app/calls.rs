@@ -4,6 +4,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::api_key::Access;
+use super::context::{self, FEW_CALLS, Seen};
 use super::house::{House, answer, note_revealed, query, unknown_release};
 use super::problem::Problem;
 use crate::actors::{self, CallView};
@@ -52,9 +53,10 @@ pub(super) async fn list(house: web::Data<House>, request: HttpRequest) -> Resul
         if at > 0 {
             out.push(',');
         }
-        if house.write_context(&mut out, &view.release, &view.session, Some(&view.call), sight) {
-            revealed += 1;
-        }
+        let rules = house.directory.rules(&view.release);
+        let (session, call) = (&view.session, Some(view.call.as_ref()));
+        let seen = Seen { session, call, rules: &rules, now: house.directory.now(), most_calls: FEW_CALLS };
+        revealed += usize::from(context::write(&mut out, seen, sight));
     }
     out.push_str("],\"next\":");
     match next {

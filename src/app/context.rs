@@ -40,11 +40,17 @@ pub(super) struct Seen<'a> {
     pub(super) call: Option<&'a Call>,
     pub(super) rules: &'a Rules,
     pub(super) now: Timestamp,
+    /// Most calls of the session that are listed, the latest ones; `active_calls` tells their number anyway.
+    pub(super) most_calls: usize,
 }
+
+/// Most calls that each context of a list or of a stream names: a number with hundreds of parallel calls would
+/// otherwise name all of them with each of them.
+pub(super) const FEW_CALLS: usize = 32;
 
 /// Appends the context. Tells whether a plain number, display name or header is in it.
 pub(super) fn write(out: &mut String, seen: Seen<'_>, sight: Sight) -> bool {
-    let Seen { session, call, rules, now } = seen;
+    let Seen { session, call, rules, now, most_calls } = seen;
     let context = session.context(call, sight.authority(call.is_some()), rules, now);
     out.reserve(1024);
     out.push('{');
@@ -68,7 +74,8 @@ pub(super) fn write(out: &mut String, seen: Seen<'_>, sight: Sight) -> bool {
     }
     let revealed = write_details(out, session, call, sight);
     out.push_str(",\"calls\":[");
-    for (at, call) in session.calls.iter().enumerate() {
+    let listed = session.calls.iter().skip(session.calls.len().saturating_sub(most_calls));
+    for (at, call) in listed.enumerate() {
         out.push_str(if at == 0 { "{" } else { ",{" });
         write_call_ids(out, &session.id, call);
         let _ = write!(out, ",\"assurance\":\"{}\"", call.assurance.as_str());

@@ -9,7 +9,7 @@ const PLAIN: Sight = Sight { variables: true, trusted: false, number: false };
 
 fn written(session: &Session, call: Option<&Call>, rules: &Rules, sight: Sight) -> (Value, bool) {
     let mut out = String::new();
-    let revealed = write(&mut out, Seen { session, call, rules, now: time(3_000) }, sight);
+    let revealed = write(&mut out, Seen { session, call, rules, now: time(3_000), most_calls: 2 }, sight);
     (serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")), revealed)
 }
 
@@ -85,4 +85,14 @@ fn a_key_without_context_read_sees_no_variables() {
     session.variables = vec![variable("ticket", "2", Lifetime::Session)];
     let (context, _) = written(&session, None, &rules(), ALL.without_variables());
     assert!(context.get("variables").is_none() && context.get("withheld").is_none());
+}
+
+#[test]
+fn a_list_names_the_latest_calls_of_a_session_and_the_number_of_all() {
+    let mut session = session();
+    session.calls = ["a", "b", "c"].map(|id| call(id).into()).to_vec();
+    let (context, _) = written(&session, None, &rules(), PLAIN);
+    let ids: Vec<&str> =
+        context["calls"].as_array().unwrap().iter().filter_map(|call| call["call_id"].as_str()).collect();
+    assert_eq!((ids, &context["active_calls"]), (vec!["b", "c"], &json!(3)));
 }

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::DeserializeOwned;
 
 use super::api_key::{Access, KeyHash, unauthorized};
-use super::context::{self, Seen, Sight};
+use super::context::{self, Seen};
 use super::server::Drain;
 use super::watch::CursorKeys;
 use crate::actors::{CallView, Directory, SessionView};
@@ -82,19 +82,6 @@ impl House {
         found.filter(|view| access.sees(&view.release)).ok_or_else(unknown_call)
     }
 
-    /// Appends the context of a session as it is seen from a call or from none.
-    pub(super) fn write_context(
-        &self,
-        out: &mut String,
-        release: &ReleaseId,
-        session: &Session,
-        call: Option<&Call>,
-        sight: Sight,
-    ) -> bool {
-        let rules = self.directory.rules(release);
-        context::write(out, Seen { session, call, rules: &rules, now: self.directory.now() }, sight)
-    }
-
     /// The context as the answer to a request: plain numbers in it are noted.
     pub(super) fn context(
         &self,
@@ -103,8 +90,10 @@ impl House {
         session: &Session,
         call: Option<&Call>,
     ) -> String {
+        let rules = self.directory.rules(release);
+        let seen = Seen { session, call, rules: &rules, now: self.directory.now(), most_calls: usize::MAX };
         let mut out = String::new();
-        if self.write_context(&mut out, release, session, call, access.sight()) {
+        if context::write(&mut out, seen, access.sight()) {
             note_revealed(access, 1);
         }
         out

@@ -10,7 +10,7 @@ use super::cursor::Cursor;
 use super::line::{Line, Stop};
 use super::messages::{self, Happening, Told};
 use super::watched::{Watched, still_current};
-use crate::app::context::{self, Seen, Sight};
+use crate::app::context::{self, FEW_CALLS, Seen, Sight};
 use crate::app::house::note_revealed;
 use crate::domain::ids::{CallId, SessionId};
 use crate::domain::refusal::{Reason, Refusal};
@@ -148,7 +148,8 @@ impl Watched {
         if let Some(view) = found.filter(|view| {
             view.session.id == record.session && (view.call.started_at == record.commit.at || view.call.reopened)
         }) {
-            let seen = Seen { session: &view.session, call: Some(&view.call), rules: &rules, now };
+            let seen =
+                Seen { session: &view.session, call: Some(&view.call), rules: &rules, now, most_calls: FEW_CALLS };
             return Ok(context::write(out, seen, sight));
         }
         let known = current.session(line, &rules, &record.session).await?;
@@ -174,7 +175,7 @@ fn write_past(
     past.apply(commit);
     past.variables.clear();
     let started = past.calls.iter().find(|started| started.id == *call).cloned();
-    let seen = Seen { session: &past, call: started.as_deref(), rules, now: commit.at };
+    let seen = Seen { session: &past, call: started.as_deref(), rules, now: commit.at, most_calls: FEW_CALLS };
     context::write(out, seen, sight);
 }
 

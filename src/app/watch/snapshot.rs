@@ -10,7 +10,7 @@ use super::line::{Line, Stop};
 use super::target::Target;
 use super::watched::{Phase, Watched};
 use crate::actors::Scope;
-use crate::app::context::{self, Seen};
+use crate::app::context::{self, FEW_CALLS, Seen};
 use crate::app::house::{note_revealed, unknown_call, unknown_session};
 use crate::domain::ids::ReleaseId;
 use crate::domain::session::{Call, Session};
@@ -73,7 +73,9 @@ impl Watched {
         let (rules, now) = (directory.rules(release), directory.now());
         let mut message = self.head(line, "snapshot", Cursor::Snapshot);
         message.push_str(",\"context\":");
-        let revealed = context::write(&mut message, Seen { session, call, rules: &rules, now }, line.sight());
+        let most_calls = if call.is_some() { FEW_CALLS } else { usize::MAX };
+        let seen = Seen { session, call, rules: &rules, now, most_calls };
+        let revealed = context::write(&mut message, seen, line.sight());
         message.push('}');
         self.send(line, message).await?;
         Ok(revealed)

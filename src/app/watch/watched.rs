@@ -7,7 +7,7 @@ use super::line::{Line, Stop};
 use super::messages::{self, Happening, Told};
 use super::target::Target;
 use crate::actors::{Delivery, Event, Subscription};
-use crate::app::context::{self, Seen};
+use crate::app::context::{self, FEW_CALLS, Seen};
 use crate::app::house::note_revealed;
 use crate::domain::session::{Effect, Lifetime, Session, Variable};
 
@@ -186,7 +186,7 @@ impl Watched {
             let mut revealed = false;
             let head = self.head(line, "call", cursor);
             let message = messages::call(head, happening, |out| {
-                let seen = Seen { session, call: event.call.as_deref(), rules: &rules, now };
+                let seen = Seen { session, call: event.call.as_deref(), rules: &rules, now, most_calls: FEW_CALLS };
                 revealed = context::write(out, seen, sight);
             });
             if revealed {
