@@ -1,13 +1,17 @@
 //! Routes, limits of connections, and the end of it all.
 
+use std::any::Any;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix_web::dev::Extensions;
 use actix_web::dev::Server;
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::DefaultHeaders;
+use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
+use socket2::SockRef;
 
 use super::house::House;
 use super::problem::Problem;
@@ -20,6 +24,11 @@ use crate::domain::refusal::Reason;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// A peer that takes nothing of what it was sent for this long is cut off: nothing else ends a connection whose peer
+/// never reads.
+pub(super) const TAKE_WITHIN: Duration = Duration::from_secs(60);
+/// What waits in the kernel for one peer, so that a slow one does not bind megabytes.
+const SEND_BUFFER: usize = 256 * 1024;
 /// Most connections of one worker.
 const MOST_CONNECTIONS: usize = 16_384;
 /// How long requests on their way may take once the server is asked to stop.
@@ -84,12 +93,23 @@ pub fn server(options: ServerOptions) -> std::io::Result<Server> {
     let server = server
         .workers(workers.max(1))
         .max_connections(MOST_CONNECTIONS)
+        .on_connect(limit_sending)
         .client_request_timeout(HEAD_WITHIN)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(DRAIN_WITHIN)
         .disable_signals()
         .listen(listener)?;
     Ok(server.run())
+}
+
+fn limit_sending(connection: &dyn Any, _data: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else { return };
+    let socket = SockRef::from(stream);
+    let limited =
+        socket.set_tcp_user_timeout(Some(TAKE_WITHIN)).and_then(|()| socket.set_send_buffer_size(SEND_BUFFER));
+    if let Err(error) = limited {
+        tracing::warn!("a connection of a voice app has no limits for slow reading: {error}");
+    }
 }
 
 fn routes(config: &mut web::ServiceConfig) {

@@ -13,10 +13,8 @@ use super::target::Target;
 use crate::app::api_key::Access;
 use crate::app::context::Sight;
 use crate::app::house::House;
+use crate::app::server::TAKE_WITHIN;
 use crate::domain::refusal::Refusal;
-
-/// A client that takes nothing for this long is closed. Until then its subscriptions collapse and lag.
-const SEND_WITHIN: Duration = Duration::from_secs(60);
 
 /// The client went, or takes nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +64,7 @@ impl Line {
         self.access.sight()
     }
 
-    /// Hands a message over, as soon as there is room for it.
+    /// Hands a message over, as soon as there is room for it. Until then the subscriptions collapse and lag.
     pub(super) async fn send(&mut self, text: String) -> Result<(), Gone> {
         in_time(self.session.text(text)).await
     }
@@ -103,7 +101,7 @@ impl Line {
 }
 
 async fn in_time(sent: impl Future<Output = Result<(), actix_ws::Closed>>) -> Result<(), Gone> {
-    match tokio::time::timeout(SEND_WITHIN, sent).await {
+    match tokio::time::timeout(TAKE_WITHIN, sent).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(actix_ws::Closed)) => Err(Gone::Closed),
         Err(_) => Err(Gone::TooSlow),
