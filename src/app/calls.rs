@@ -29,8 +29,9 @@ pub(super) struct ListQuery {
 pub(super) async fn list(house: web::Data<House>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let access = house.access(request.headers())?;
     let ListQuery { instance_id, call_id, from } = query(&request)?;
-    let instance = instance_id.map(|text| text.parse::<InstanceId>()).transpose()?;
-    if let Some(call_id) = call_id {
+    // `instance_id=` is how a form says that nothing was chosen.
+    let instance = instance_id.filter(|text| !text.is_empty()).map(|text| text.parse::<InstanceId>()).transpose()?;
+    if let Some(call_id) = call_id.filter(|text| !text.is_empty()) {
         access.require(Scope::ContextRead)?;
         return one(&house, &access, &call_id, instance.as_ref()).await;
     }

@@ -77,6 +77,9 @@ impl ResponseError for Problem {
             StatusCode::SERVICE_UNAVAILABLE => {
                 response.insert_header((header::RETRY_AFTER, "1"));
             }
+            StatusCode::UPGRADE_REQUIRED => {
+                response.insert_header((header::UPGRADE, "websocket"));
+            }
             _ => {}
         }
         if let Some((_, revision)) = &self.current {
