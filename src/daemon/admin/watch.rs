@@ -11,7 +11,7 @@ use super::request::{Wanted, line};
 use crate::actors::{Delivery, Event, Filter, Publisher, Subscription};
 use crate::domain::ids::{CallId, InstanceId, ReleaseId};
 use crate::domain::refusal::{Reason, Refusal};
-use crate::domain::session::{Effect, EndCause, Lifetime};
+use crate::domain::session::{ChangeCause, Effect, EndCause, Lifetime};
 
 /// Most events that are written at a time.
 const AT_A_TIME: usize = 256;
@@ -141,8 +141,12 @@ impl Watch {
                 Some(("change", call.as_ref(), what))
             }
             Effect::VariableDeleted { call, name, cause } => {
-                // What else it was is not told any more.
-                let lifetime = call.as_ref().map(|_| Lifetime::Call.as_str());
+                // Of one that was deleted or expired nothing tells any more whether it was `session` or `user`.
+                let lifetime = match (call, cause) {
+                    (Some(_), _) => Some(Lifetime::Call.as_str()),
+                    (None, ChangeCause::NewCall) => Some(Lifetime::Session.as_str()),
+                    _ => None,
+                };
                 let (cause, name) = (cause.as_str(), name.as_str());
                 Some(("change", call.as_ref(), What::Change { revision, cause, name, lifetime, value: None }))
             }
