@@ -6,6 +6,7 @@ use super::files::{self, ConfigFile};
 use super::paint::Paint;
 use super::{exit, out};
 use crate::config::Config;
+use crate::daemon::root_key;
 
 /// Arguments of `check`.
 #[derive(clap::Args)]
@@ -36,7 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut warnings = config.warnings();
     // The key may lie where only the service sees it, so this is no fault of the configuration.
-    if let Err(error) = files::root_key(&config.keys.root) {
+    if let Err(error) = root_key::read(&config.keys.root) {
         warnings.push(format!("{error:#}"));
     }
     if arguments.json {

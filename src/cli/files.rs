@@ -1,22 +1,13 @@
-//! Configuration and root key from their files.
+//! The configuration from its file.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-
-use anyhow::Context;
-use zeroize::Zeroizing;
+use std::{fs, io};
 
 use super::exit;
 use crate::config::Config;
-use crate::domain::pseudonym::RootKey;
 
 /// Where the configuration is if nothing else is said.
 pub(super) const DEFAULT_CONFIG: &str = "/etc/recalld/recalld.toml";
-
-/// Longest root key file that is read: base64 and a newline are 45 bytes.
-const LONGEST_KEY_FILE: u64 = 4096;
 
 /// Which configuration to use.
 #[derive(clap::Args)]
@@ -43,20 +34,4 @@ pub(super) fn config_text(path: &Path) -> anyhow::Result<String> {
 pub(super) fn config(path: &Path) -> anyhow::Result<Config> {
     let text = config_text(path)?;
     Config::parse(&text).map_err(|error| exit::with(exit::CONFIGURATION, format!("{}: {error}", path.display())))
-}
-
-/// The root key, refused if others than its owner may read its file (PRODUCT.md 8).
-pub(super) fn root_key(path: &Path) -> anyhow::Result<RootKey> {
-    let mut file = File::open(path).with_context(|| format!("cannot open the root key {}", path.display()))?;
-    let mode = file.metadata()?.permissions().mode();
-    if mode & 0o077 != 0 {
-        anyhow::bail!(
-            "others may read the root key {} (mode {:04o}): `chmod 600` it, and make a new one if others did",
-            path.display(),
-            mode & 0o7777
-        );
-    }
-    let mut content = Zeroizing::new(Vec::with_capacity(128));
-    Read::by_ref(&mut file).take(LONGEST_KEY_FILE).read_to_end(&mut content)?;
-    RootKey::from_file(&content).with_context(|| format!("{}", path.display()))
 }

@@ -8,7 +8,7 @@
 //! | `simulate` | be a switch |
 //! | `demo` | a scripted day on a temporary directory |
 //! | `exit` | exit codes and what carries them |
-//! | `files`, `stdin` | configuration, root key and numbers from where they may come |
+//! | `files`, `stdin` | configuration and numbers from where they may come |
 //! | `out`, `paint`, `tables`, `events`, `words` | what is printed, and how |
 
 mod admin_client;

@@ -8,6 +8,7 @@ use super::files::{self, ConfigFile};
 use super::stdin::NumberSource;
 use super::{exit, out};
 use crate::config::{Config, Generation, Switch};
+use crate::daemon::root_key;
 use crate::domain::caller::{Evidence, Region, Trunk, identify};
 use crate::domain::ids::{InstanceId, SessionId, SwitchName, TenantId};
 
@@ -66,7 +67,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(caller) = identify(&evidence, &trunk).canonical else {
         anyhow::bail!("this is what withheld callers show: their session IDs are random");
     };
-    let key = files::root_key(&config.keys.root)?.pseudonym_key(&arguments.tenant, FIRST_KEY_VERSION);
+    let key = root_key::read(&config.keys.root)?.pseudonym_key(&arguments.tenant, FIRST_KEY_VERSION);
     let session_id = SessionId::Caller(key.keyed_value(&caller, &arguments.instance).0);
     if arguments.json {
         return out::json(&json!({ "session_id": session_id.to_string(), "key_version": key.version() }));

@@ -36,8 +36,7 @@ pub enum RootKeyFileError {
     },
     /// Others than its owner may read it, so it may be known already.
     #[error(
-        "others than its owner may read the root key {} (mode {mode:04o}): make that `chmod 600`, and use another key if \
-         others have read it",
+        "others may read the root key {} (mode {mode:04o}): `chmod 600` it, and use another key if others did",
         path.display()
     )]
     Open {
