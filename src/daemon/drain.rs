@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::lifecycle::{Lifecycle, Running};
 use super::systemd;
+use super::upkeep::Upkeep;
 use crate::actors::Directory;
 use crate::app;
 
@@ -18,8 +19,11 @@ use crate::app;
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
 /// How long closing the data may take after that.
 const CLOSE_WITHIN: Duration = Duration::from_secs(15);
-/// How long a daemon that cannot write any more may take to tell everybody.
-const FAIL_WITHIN: Duration = Duration::from_secs(3);
+/// How long the last ones may hold the data after that.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+/// How long a daemon that cannot write any more may take to tell everybody, and to end.
+const REFUSE_WITHIN: Duration = Duration::from_secs(1);
+const FAIL_WITHIN: Duration = Duration::from_secs(5);
 /// How often it is looked whether the last one has let go of the data.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
@@ -29,45 +33,59 @@ pub(super) struct Api {
     pub(super) watchers: app::Drain,
 }
 
+/// All that has to come to an end.
+pub(super) struct Served {
+    pub(super) running: Arc<Running>,
+    pub(super) api: Api,
+    /// Goes on during the drain: the watchdog has to be fed.
+    pub(super) upkeep: Upkeep,
+}
+
 /// Finishes what is on its way and closes the data.
-pub(super) async fn drain(lifecycle: &Lifecycle, running: Arc<Running>, api: &Api) {
+pub(super) async fn drain(lifecycle: &Lifecycle, served: Served) {
     let begun = Instant::now();
     systemd::stopping("finishing what is on its way");
     tracing::info!("recalld ends: nothing new is taken, what is on its way is finished");
-    lifecycle.drain();
     end_at_the_latest_in(FINISH_WITHIN + CLOSE_WITHIN);
-    api.watchers.begin();
-    let finished = async {
-        tokio::join!(running.links.drain(FINISH_WITHIN), api.handle.stop(true));
-    };
-    if timeout(FINISH_WITHIN, finished).await.is_err() {
-        tracing::warn!("not everything was finished within {} s: the rest is cut", FINISH_WITHIN.as_secs());
-        api.handle.stop(false).await;
-    }
-    close(lifecycle, running).await;
+    finish(lifecycle, served, FINISH_WITHIN).await;
     tracing::info!("recalld has ended after {} ms", begun.elapsed().as_millis());
 }
 
 /// The end after a failed write: everybody who waits is refused, nothing is tried again.
-pub(super) async fn fail(lifecycle: &Lifecycle, running: Arc<Running>) {
-    end_at_the_latest_in(FAIL_WITHIN);
-    lifecycle.drain();
+pub(super) async fn fail(lifecycle: &Lifecycle, served: Served) {
     systemd::stopping("a write failed");
-    close(lifecycle, running).await;
+    end_at_the_latest_in(FAIL_WITHIN);
+    finish(lifecycle, served, REFUSE_WITHIN).await;
 }
 
-/// Writes what waits and closes the data.
-async fn close(lifecycle: &Lifecycle, running: Arc<Running>) {
+async fn finish(lifecycle: &Lifecycle, served: Served, within: Duration) {
+    let Served { running, api, upkeep } = served;
+    lifecycle.drain();
+    api.watchers.begin();
+    let finished = async {
+        tokio::join!(running.links.drain(within), api.handle.stop(true));
+    };
+    if timeout(within, finished).await.is_err() {
+        tracing::warn!("not everything was finished within {} s: the rest is cut", within.as_secs());
+        api.handle.stop(false).await;
+    }
+    drop(upkeep);
     lifecycle.end();
     let directory = running.directory.clone();
     drop(running);
+    close(directory).await;
+}
+
+/// Writes what waits and closes the data.
+async fn close(directory: Arc<Directory>) {
     let ending = directory.clone();
     if spawn_blocking(move || ending.shutdown()).await.is_err() {
         tracing::error!("the end of the writer failed at a fault in recalld: the line before this one tells it");
     }
-    alone(&directory).await;
-    let closed = spawn_blocking(move || drop(directory)).await;
-    if closed.is_err() {
+    if timeout(LET_GO_WITHIN, alone(&directory)).await.is_err() {
+        tracing::warn!("the data is still in use at the end: what was answered is on the disk");
+    }
+    if spawn_blocking(move || drop(directory)).await.is_err() {
         tracing::error!("closing the data failed at a fault in recalld: the line before this one tells it");
     }
 }

@@ -4,7 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `start`, `listeners`, [`root_key`] | from files to a running directory |
-//! | `serve` | what happens between start and end: signals, upkeep |
+//! | `serve`, `upkeep` | what happens between start and end: signals, what is done again and again |
 //! | `drain` | the end, in order and with a deadline |
 //! | `reload` | `SIGHUP` |
 //! | `lifecycle` | how far the daemon is, and what runs |
@@ -12,6 +12,7 @@
 //! | `free_space` | writes are refused before the disk is full |
 //! | `health`, `metrics` | `/livez`, `/readyz`, `/metrics` |
 //! | `admin` | the admin socket |
+//! | `limits` | what the process may |
 //! | `logging` | lines on standard error |
 //! | `error` | why it does not start, or ended |
 
@@ -21,6 +22,7 @@ mod error;
 mod free_space;
 mod health;
 mod lifecycle;
+mod limits;
 mod listeners;
 mod logging;
 mod metrics;
@@ -29,6 +31,7 @@ pub mod root_key;
 mod serve;
 mod start;
 mod systemd;
+mod upkeep;
 mod watchdog;
 
 pub use error::ServeError;

@@ -2,26 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_rt::System;
-use actix_rt::task::JoinHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::MissedTickBehavior;
 
-use super::drain::Api;
+use super::drain::{Api, Served};
 use super::error::ServeError;
 use super::lifecycle::{Lifecycle, Running};
 use super::start::{self, Prepared};
-use super::{admin, drain, free_space, health, logging, reload, root_key, systemd, watchdog};
+use super::upkeep::Upkeep;
+use super::{admin, drain, health, limits, logging, reload, root_key, systemd};
 use crate::app::{self, CursorKeys, ServerOptions};
 use crate::store::StoreError;
 
-/// How often sessions of long calls are asked for their record.
-const RECORDS_EVERY: Duration = Duration::from_secs(5);
-/// How often `systemctl status` is told what is going on.
-const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// Most threads of the API for voice apps: the work is done by the arbiters.
 const MOST_WORKERS: usize = 4;
 
@@ -38,8 +32,7 @@ pub struct ServeOptions {
 /// Why it could not start, or had to end: the caller prints that and ends with [`ServeError::exit_code`].
 pub fn serve(options: ServeOptions) -> Result<(), ServeError> {
     logging::set_up();
-    // Whatever is made from here on is for the daemon's user alone.
-    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    limits::set();
     let prepared = Prepared::new(options.config)?;
     System::new().block_on(run(prepared))
 }
@@ -97,7 +90,7 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
         drain: watchers.clone(),
     })
     .map_err(cannot_serve)?;
-    let api_handle = Api { handle: api.handle(), watchers };
+    let handles = Api { handle: api.handle(), watchers };
     let mut api = actix_rt::spawn(api);
 
     let running = Arc::new(Running::new(directory, links));
@@ -122,16 +115,16 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
         tracing::warn!("a second signal: recalld ends at once");
         drain::end_now();
     });
-    drop(upkeep);
+    let served = Served { running, api: handles, upkeep };
     let ended = match end {
         End::WriteFailed(error) => {
-            drain::fail(&lifecycle, running).await;
+            drain::fail(&lifecycle, served).await;
             return Err(ServeError::WriteFailed(error));
         }
         End::Wanted => Ok(()),
         End::Part(part) => Err(ServeError::PartEnded(part)),
     };
-    drain::drain(&lifecycle, running, &api_handle).await;
+    drain::drain(&lifecycle, served).await;
     health_handle.stop(false).await;
     impatient.abort();
     // A write that failed in the last moment was answered with a refusal, but the end was not a good one.
@@ -143,37 +136,4 @@ enum End {
     Wanted,
     WriteFailed(StoreError),
     Part(&'static str),
-}
-
-/// What is done again and again, until it is dropped.
-struct Upkeep(Vec<JoinHandle<()>>);
-
-impl Upkeep {
-    fn begin(running: &Arc<Running>, threshold: free_space::Threshold) -> Self {
-        let recording = running.directory.clone();
-        let telling = running.clone();
-        Self(vec![
-            actix_rt::spawn(watchdog::feed(running.directory.clone())),
-            actix_rt::spawn(free_space::watch(running.clone(), threshold)),
-            actix_rt::spawn(every(RECORDS_EVERY, move || recording.write_records())),
-            actix_rt::spawn(every(STATUS_EVERY, move || systemd::status(&telling.status_line()))),
-        ])
-    }
-}
-
-impl Drop for Upkeep {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
-    }
-}
-
-async fn every(period: Duration, mut act: impl FnMut()) {
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        act();
-    }
 }

@@ -1,0 +1,48 @@
+//! What is done again and again while the daemon serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_rt::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+
+use super::lifecycle::Running;
+use super::{free_space, systemd, watchdog};
+
+/// How often sessions of long calls are asked for their record.
+const RECORDS_EVERY: Duration = Duration::from_secs(5);
+/// How often `systemctl status` is told what is going on.
+const STATUS_EVERY: Duration = Duration::from_secs(10);
+
+/// Goes on until it is dropped.
+pub(super) struct Upkeep(Vec<JoinHandle<()>>);
+
+impl Upkeep {
+    pub(super) fn begin(running: &Arc<Running>, threshold: free_space::Threshold) -> Self {
+        let recording = running.directory.clone();
+        let telling = running.clone();
+        Self(vec![
+            actix_rt::spawn(watchdog::feed(running.directory.clone())),
+            actix_rt::spawn(free_space::watch(running.clone(), threshold)),
+            actix_rt::spawn(every(RECORDS_EVERY, move || recording.write_records())),
+            actix_rt::spawn(every(STATUS_EVERY, move || systemd::status(&telling.status_line()))),
+        ])
+    }
+}
+
+impl Drop for Upkeep {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+async fn every(period: Duration, mut act: impl FnMut()) {
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        act();
+    }
+}
