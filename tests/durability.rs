@@ -65,8 +65,9 @@ fn answered_too_early(config: Config) -> (Vec<i64>, usize) {
     let mut daemon = Daemon::with(traced(config, &file));
     let mut edge = daemon.edge();
     let ids = changes(&mut edge);
+    let pid = daemon.pid();
     daemon.terminate();
-    let trace = Trace::of_finished(&file);
+    let trace = Trace::of_finished(&file, pid);
     let early = ids.iter().copied().filter(|id| !trace.is_synced_before_answer(*id)).collect();
     (early, ids.len())
 }
@@ -91,8 +92,12 @@ fn a_change_by_http_is_synced_before_it_is_answered_too() {
     let session = daemon.edge().start("one", ANNA)["session_id"].as_str().unwrap().to_owned();
     let path = format!("/v1/sessions/{session}/variables/language");
     daemon.http(KEY).put(&path, &json!({"value": "http-marker"})).ok();
+    let pid = daemon.pid();
     daemon.terminate();
-    let trace = Trace::of_finished(&file);
-    let (read, answer) = (trace.read_of("PUT /v1/sessions/"), trace.write_of("HTTP/1.1 20"));
-    assert!(trace.has_sync_between(read, answer), "the PUT was answered before the sync");
+    let trace = Trace::of_finished(&file, pid);
+    let read = trace.read_of("PUT /v1/sessions/");
+    assert!(
+        trace.has_sync_between(read, trace.write_after(read, "HTTP/1.1 20")),
+        "the PUT was answered before the sync"
+    );
 }

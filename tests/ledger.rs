@@ -2,6 +2,8 @@
 //! every acknowledged change is there, what was not acknowledged is there as a whole or not at all and in order, no
 //! revision was given twice, and a watcher that comes back with its cursor has missed and repeated nothing.
 //!
+//! Some cycles end in order, by SIGTERM, and some restarts are killed before they are ready.
+//!
 //! `RECALLD_CRASH_CYCLES` says how often (25), `RECALLD_CRASH_SEED` repeats the load of a printed seed.
 #![allow(
     clippy::unwrap_used,
@@ -41,6 +43,9 @@ const RIVALS: usize = 4;
 /// From the first request of a cycle to its `kill -9`, in milliseconds.
 const LOAD: std::ops::Range<u64> = 20..900;
 
+/// From a start to a `kill -9` before it is ready, perhaps, in milliseconds.
+const RECOVERY: std::ops::Range<u64> = 1..200;
+
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number")))
 }
@@ -59,6 +64,8 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
     let begin = Instant::now();
     for cycle in 1..=cycles {
         let load = Duration::from_millis(rng.random_range(LOAD));
+        let orderly = rng.random_bool(0.15);
+        let killed_while_it_recovers = rng.random_bool(0.25).then(|| Duration::from_millis(rng.random_range(RECOVERY)));
         std::thread::scope(|scope| {
             let daemon = &mut daemon;
             let edge = daemon.switch_address("edge-1");
@@ -67,8 +74,17 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
             }
             rivals.run(scope, edge);
             std::thread::sleep(load);
-            daemon.kill();
+            if orderly {
+                daemon.terminate();
+            } else {
+                daemon.kill();
+            }
         });
+        if let Some(recovery) = killed_while_it_recovers {
+            daemon.spawn();
+            std::thread::sleep(recovery);
+            daemon.kill();
+        }
         daemon.restart();
         for worker in &mut workers {
             worker.reconcile(&daemon);

@@ -22,12 +22,10 @@ pub struct Trace {
 
 impl Trace {
     /// Reads the trace of a process that has ended, when strace has written the end.
-    pub fn of_finished(file: &Path) -> Self {
-        let text = wait::within(wait::LONG, || {
-            let text = fs::read_to_string(file).ok()?;
-            let last = text.lines().next_back()?;
-            (last.contains("+++ exited") || last.contains("+++ killed")).then_some(text)
-        });
+    pub fn of_finished(file: &Path, pid: u32) -> Self {
+        let pid = pid.to_string();
+        let is_end = |line: &str| line.split_once(' ').is_some_and(|(of, end)| of == pid && end.contains("+++ exited"));
+        let text = wait::within(wait::LONG, || fs::read_to_string(file).ok().filter(|text| text.lines().any(is_end)));
         Self::parse(&text.expect("strace writes the trace to its end"))
     }
 
@@ -56,28 +54,29 @@ impl Trace {
     /// Whether the change of a JSON-RPC request was on the disk before its answer was written.
     pub fn is_synced_before_answer(&self, id: i64) -> bool {
         let id = format!("\\\"id\\\":{id},");
-        self.has_sync_between(self.read_of(&id), self.write_of(&id))
+        let read = self.read_of(&id);
+        self.has_sync_between(read, self.write_after(read, &id))
     }
 
     /// The line at which the read that brought this text had returned.
     pub fn read_of(&self, text: &str) -> usize {
-        self.find(&["read", "readv", "recvfrom", "recvmsg"], text).ends
+        self.find(0, &["read", "readv", "recvfrom", "recvmsg"], text).ends
     }
 
-    /// The line at which the write of this text began.
-    pub fn write_of(&self, text: &str) -> usize {
-        self.find(&["write", "writev", "sendto", "sendmsg"], text).begins
+    /// The line at which the first write of this text behind that line began.
+    pub fn write_after(&self, line: usize, text: &str) -> usize {
+        self.find(line, &["write", "writev", "sendto", "sendmsg"], text).begins
     }
 
-    fn find(&self, names: &[&str], text: &str) -> &SystemCall {
-        let is_meant =
-            |call: &&SystemCall| names.contains(&call.name.as_str()) && is_socket(call) && call.text.contains(text);
+    fn find(&self, from: usize, names: &[&str], text: &str) -> &SystemCall {
+        let is_meant = |call: &&SystemCall| {
+            call.begins >= from && names.contains(&call.name.as_str()) && is_socket(call) && call.text.contains(text)
+        };
         self.calls.iter().find(is_meant).unwrap_or_else(|| panic!("no {names:?} of {text} in the trace"))
     }
 
     /// Whether the write-ahead log was written and then synced, wholly between these lines.
     pub fn has_sync_between(&self, read: usize, answer: usize) -> bool {
-        assert!(read < answer, "an answer follows its request");
         let within = |call: &&SystemCall| call.begins > read && call.ends < answer && is_write_ahead_log(call);
         let writes = ["write", "writev", "pwrite64", "pwritev"];
         let write = self.calls.iter().filter(within).find(|call| writes.contains(&call.name.as_str()));

@@ -154,9 +154,10 @@ impl Seen {
     }
 
     fn call(&mut self, message: &Value) {
-        let context = &message["context"];
-        let call = context["call_id"].as_str().unwrap_or_default().to_owned();
-        let session = self.session(&context["session_id"]);
+        // A start carries the whole context, the other events say which call is meant.
+        let subject = message.get("context").unwrap_or(message);
+        let call = subject["call_id"].as_str().unwrap_or_default().to_owned();
+        let session = self.session(&subject["session_id"]);
         let is_right = match message["event"].as_str().unwrap_or_default() {
             "started" => session.calls.insert(call, "started").is_none(),
             "answered" => session.calls.insert(call, "answered") == Some("started"),
