@@ -197,7 +197,8 @@ mod tests {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut bytes = vec![0; 4096];
         let mut read = 0;
-        while bytes[..read].iter().filter(|byte| **byte == b'}').count() < 4 {
+        let closed = |bytes: &[u8]| std::str::from_utf8(bytes).unwrap().matches('}').count();
+        while closed(&bytes[..read]) < 4 {
             read += stream.read(&mut bytes[read..]).await.unwrap();
         }
         let mut out = BytesMut::new();

@@ -18,7 +18,7 @@ const STEPS: usize = 160;
 const CALLS: [&str; 4] = ["a", "b", "c", "d"];
 const NAMES: [&str; 4] = ["v", "w", "x", "y"];
 
-/// SplitMix64: small, and the same on every machine and in every version.
+/// The generator `SplitMix64`: small, and the same on every machine and in every version.
 struct Chance(u64);
 
 impl Chance {
