@@ -14,6 +14,8 @@ mod support;
 mod access;
 #[path = "calls/answers.rs"]
 mod answers;
+#[path = "calls/captures.rs"]
+mod captures;
 #[path = "calls/lifetimes.rs"]
 mod lifetimes;
 #[path = "calls/order.rs"]

@@ -11,6 +11,8 @@
 mod support;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -121,6 +123,20 @@ fn day(daemon: &Daemon, name: &str, answers: &mut Answers) {
     }
 }
 
+/// What the admin socket says of the running calls and their sessions.
+fn admin(daemon: &Daemon) -> String {
+    let mut socket = UnixStream::connect(daemon.place().join("recalld.sock")).unwrap();
+    socket.set_read_timeout(Some(support::wait::LONG)).unwrap();
+    let mut lines = BufReader::new(socket.try_clone().unwrap());
+    let mut said = String::new();
+    for operation in ["status", "calls", "sessions"] {
+        writeln!(socket, "{}", json!({"op": operation})).unwrap();
+        lines.read_line(&mut said).unwrap();
+    }
+    assert!(said.lines().count() == 3 && !said.contains("\"error\""), "{said}");
+    said
+}
+
 fn config() -> Config {
     let mut config = Config::default()
         .switches([Switch::trusted("edge-1"), Switch::trusted("edge-2")])
@@ -167,6 +183,7 @@ fn no_number_name_or_value_of_a_day_is_found_in_log_metrics_files_or_errors() {
     daemon.restart();
     day(&daemon, "evening", &mut answers);
     metrics.push_str(&daemon.metrics());
+    answers.0.push(admin(&daemon));
     let while_running = daemon.log();
     daemon.terminate();
 

@@ -182,3 +182,34 @@ fn more_active_calls_than_the_limit_are_overloaded_at_once_and_work_again_when_t
     edge.end("one");
     edge.start("three", BERT);
 }
+
+#[test]
+fn above_the_memory_for_sessions_new_calls_are_overloaded_and_running_ones_go_on() {
+    let daemon = Daemon::with(Config::default().limits("session_memory = \"1MiB\""));
+    let mut edge = daemon.edge();
+    let large = "v".repeat(15_000);
+    let started = (0..1_000)
+        .take_while(|call| {
+            let (id, number) = (format!("heavy-{call}"), format!("+493023125{call:03}"));
+            match edge.call("call.start", &rpc::start(&id, &number)) {
+                Ok(_) => {
+                    // Near the limit the set is refused, too, because it needs memory.
+                    let set = json!({"call_id": id, "lifetime": "call", "set": {"large": large}});
+                    let refused = edge.call("variables.set", &set).err().map(|error| error.reason);
+                    assert!(matches!(refused.as_deref(), None | Some("overloaded")), "{refused:?}");
+                    true
+                }
+                Err(error) => {
+                    assert_eq!(error.reason, "overloaded");
+                    false
+                }
+            }
+        })
+        .count();
+    assert!((20..200).contains(&started), "{started} sessions of 15 KB are within 1 MiB");
+    edge.ok("call.answer", &json!({"call_id": "heavy-0"}));
+    for call in 0..started {
+        edge.end(&format!("heavy-{call}"));
+    }
+    edge.start("there-is-room-again", ANNA);
+}
