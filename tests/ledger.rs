@@ -19,17 +19,21 @@ mod support;
 mod load;
 #[path = "ledger/model.rs"]
 mod model;
+#[path = "ledger/pace.rs"]
+mod pace;
 #[path = "ledger/rivals.rs"]
 mod rivals;
 #[path = "ledger/stream.rs"]
 mod stream;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 
 use load::Worker;
+use pace::Pace;
 use rivals::Rivals;
 use stream::Stream;
 use support::{Config, Daemon};
@@ -58,7 +62,8 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
     let mut rng = StdRng::seed_from_u64(seed);
 
     let mut daemon = Daemon::with(Config::default());
-    let stream = Stream::start(&daemon);
+    let pace = Arc::new(Pace::default());
+    let stream = Stream::start(&daemon, pace.clone());
     let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&daemon, number, rng.random())).collect();
     let mut rivals = Rivals::new(&daemon, RIVALS);
     let begin = Instant::now();
@@ -66,19 +71,21 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
         let load = Duration::from_millis(rng.random_range(LOAD));
         let orderly = rng.random_bool(0.15);
         let killed_while_it_recovers = rng.random_bool(0.25).then(|| Duration::from_millis(rng.random_range(RECOVERY)));
+        pace.begin();
         std::thread::scope(|scope| {
-            let daemon = &mut daemon;
+            let (daemon, pace) = (&mut daemon, &*pace);
             let edge = daemon.switch_address("edge-1");
             for worker in &mut workers {
-                scope.spawn(move || worker.run(edge));
+                scope.spawn(move || worker.run(edge, pace));
             }
-            rivals.run(scope, edge);
+            rivals.run(scope, edge, pace);
             std::thread::sleep(load);
             if orderly {
                 daemon.terminate();
             } else {
                 daemon.kill();
             }
+            pace.end();
         });
         if let Some(recovery) = killed_while_it_recovers {
             daemon.spawn();
@@ -90,8 +97,11 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
             worker.reconcile(&daemon);
         }
         rivals.reconcile(&daemon);
-        let sessions: Vec<_> = workers.iter().flat_map(Worker::sessions).chain(rivals.sessions()).collect();
-        stream.has_caught_up(&sessions);
+        for (session, model) in workers.iter().flat_map(Worker::sessions) {
+            stream.has_caught_up(session, model.revision, Some(model));
+        }
+        let (session, revision) = rivals.session();
+        stream.has_caught_up(session, revision, None);
         let acknowledged: u64 = workers.iter().map(Worker::acknowledged).sum::<u64>() + rivals.acknowledged();
         println!(
             "cycle {cycle}/{cycles}: {acknowledged} changes acknowledged, {} events watched, {:.1} s",

@@ -8,6 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use serde_json::Value;
 
 use super::model::{CallModel, Lifetime, Model, Request};
+use super::pace::Pace;
 use super::support::{Daemon, Framing, Incoming, KEY, Rpc, rpc, wait};
 
 /// Callers of one worker.
@@ -71,16 +72,18 @@ impl Worker {
     }
 
     /// Requests until the daemon is gone.
-    pub fn run(&mut self, edge: SocketAddr) {
+    pub fn run(&mut self, edge: SocketAddr, pace: &Pace) {
         let Ok(stream) = TcpStream::connect(edge) else { return };
         let framing = if self.number.is_multiple_of(2) { Framing::Netstring } else { Framing::Bare };
         let mut edge = Rpc::over(stream, framing);
-        while self.window(&mut edge) {}
+        while self.window(&mut edge, pace) {
+            pace.keep();
+        }
     }
 
     /// Sends some requests for each caller, all in one write, and takes the answers. The requests for one caller concern
     /// one call, so their order is promised. False when the daemon is gone.
-    fn window(&mut self, edge: &mut Rpc) -> bool {
+    fn window(&mut self, edge: &mut Rpc, pace: &Pace) -> bool {
         let mut bytes = Vec::new();
         let mut whose = BTreeMap::new();
         for (at, caller) in self.callers.iter_mut().enumerate() {
@@ -124,6 +127,7 @@ impl Worker {
         };
         for (caller, acknowledged) in self.callers.iter_mut().zip(acknowledged) {
             if let Some(last) = caller.in_flight.drain(..acknowledged).next_back() {
+                pace.acknowledge(last.after.revision - caller.known.revision);
                 caller.known = last.after;
             }
         }
@@ -148,9 +152,9 @@ impl Worker {
         }
     }
 
-    /// Session ID and revision of each caller.
-    pub fn sessions(&self) -> impl Iterator<Item = (String, u64)> {
-        self.callers.iter().map(|caller| (caller.session_id.clone(), caller.known.revision))
+    /// Session ID and state of each caller.
+    pub fn sessions(&self) -> impl Iterator<Item = (&str, &Model)> {
+        self.callers.iter().map(|caller| (caller.session_id.as_str(), &caller.known))
     }
 
     /// How many requests were acknowledged.

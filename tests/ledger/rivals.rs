@@ -7,6 +7,7 @@ use std::thread::Scope;
 
 use serde_json::json;
 
+use super::pace::Pace;
 use super::support::{Daemon, Framing, Incoming, Rpc, rpc, wait};
 
 const NUMBER: &str = "+493023125190";
@@ -45,9 +46,9 @@ impl Rivals {
     }
 
     /// Changes until the daemon is gone.
-    pub fn run<'scope>(&'scope mut self, scope: &'scope Scope<'scope, '_>, edge: SocketAddr) {
+    pub fn run<'scope>(&'scope mut self, scope: &'scope Scope<'scope, '_>, edge: SocketAddr, pace: &'scope Pace) {
         for rival in &mut self.writers {
-            scope.spawn(move || rival.run(edge));
+            scope.spawn(move || rival.run(edge, pace));
         }
     }
 
@@ -74,8 +75,8 @@ impl Rivals {
     }
 
     /// The session and its revision.
-    pub fn sessions(&self) -> impl Iterator<Item = (String, u64)> {
-        std::iter::once((self.session_id.clone(), self.revision))
+    pub fn session(&self) -> (&str, u64) {
+        (&self.session_id, self.revision)
     }
 
     /// How many changes were acknowledged.
@@ -85,7 +86,7 @@ impl Rivals {
 }
 
 impl Rival {
-    fn run(&mut self, edge: SocketAddr) {
+    fn run(&mut self, edge: SocketAddr, pace: &Pace) {
         let Ok(stream) = TcpStream::connect(edge) else { return };
         let mut edge = Rpc::over(stream, Framing::Netstring);
         loop {
@@ -105,6 +106,8 @@ impl Rival {
             assert!(revision > self.acknowledged.1, "revisions of one writer grow");
             self.acknowledged = (next, revision);
             self.given.push(revision);
+            pace.acknowledge(1);
+            pace.keep();
         }
     }
 }

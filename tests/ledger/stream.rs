@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::model::Model;
+use super::pace::Pace;
 use super::support::{Daemon, KEY, Watcher, wait};
 
 /// The watching thread.
@@ -17,10 +19,10 @@ pub struct Stream {
     thread: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct Shared {
     stop: AtomicBool,
     seen: Mutex<Seen>,
+    pace: Arc<Pace>,
 }
 
 /// Everything the watcher was told.
@@ -33,19 +35,27 @@ struct Seen {
     fault: Option<String>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct SeenSession {
     revision: u64,
     /// Variables that were told at this revision: call ID, name.
     at_revision: BTreeSet<(String, String)>,
+    /// Names and values, as the changes told them.
+    variables: BTreeMap<String, u64>,
     /// Calls that were started and not ended.
-    calls: BTreeMap<String, &'static str>,
+    calls: BTreeMap<String, SeenCall>,
+}
+
+#[derive(Debug, Default)]
+struct SeenCall {
+    answered: bool,
+    variables: BTreeMap<String, u64>,
 }
 
 impl Stream {
     /// Subscribes, and returns when the stream is live.
-    pub fn start(daemon: &Daemon) -> Self {
-        let shared = Arc::new(Shared::default());
+    pub fn start(daemon: &Daemon, pace: Arc<Pace>) -> Self {
+        let shared = Arc::new(Shared { stop: AtomicBool::default(), seen: Mutex::default(), pace });
         let address = daemon.listen().api;
         let thread = std::thread::spawn({
             let shared = shared.clone();
@@ -55,17 +65,20 @@ impl Stream {
         Self { shared, thread }
     }
 
-    /// Waits until the watcher has heard of these revisions, and fails if it has heard of more.
-    pub fn has_caught_up(&self, sessions: &[(String, u64)]) {
-        for (session, revision) in sessions {
-            wait::until("the watcher hears of the last revision", || {
-                let seen = self.shared.seen.lock().unwrap();
-                assert!(seen.fault.is_none(), "{}", seen.fault.as_deref().unwrap_or_default());
-                let heard = seen.sessions.get(session).map_or(0, |session| session.revision);
-                assert!(heard <= *revision, "revision {heard} of {session} was told, {revision} is on the disk");
-                heard == *revision
-            });
-        }
+    /// Waits until the watcher has heard of the last revision of this session, and fails if it has heard of more, or
+    /// of something else than is there.
+    pub fn has_caught_up(&self, id: &str, revision: u64, model: Option<&Model>) {
+        let caught_up = wait::within(wait::LONG, || {
+            let seen = self.shared.seen.lock().unwrap();
+            assert!(seen.fault.is_none(), "{}", seen.fault.as_deref().unwrap_or_default());
+            let session = seen.sessions.get(id)?;
+            let heard = session.revision;
+            assert!(heard <= revision, "revision {heard} of {id} was told, {revision} is on the disk");
+            // Events without a revision may still follow the last change.
+            (heard == revision && model.is_none_or(|model| session.is(model))).then_some(())
+        });
+        let seen = self.shared.seen.lock().unwrap();
+        assert!(caught_up.is_some(), "of {id} the watcher knows\n{:#?}\nthere is\n{model:#?}", seen.sessions.get(id));
     }
 
     /// How many call events and changes were told.
@@ -98,7 +111,7 @@ impl Shared {
             }
             while !self.stop.load(Ordering::Relaxed) {
                 match watcher.poll(Duration::from_millis(100)) {
-                    Ok(Some(message)) => self.seen.lock().unwrap().take(&message),
+                    Ok(Some(message)) => self.pace.tell(self.seen.lock().unwrap().take(&message)),
                     Ok(None) => {}
                     Err(_) => break,
                 }
@@ -107,12 +120,25 @@ impl Shared {
     }
 }
 
+impl SeenSession {
+    fn is(&self, model: &Model) -> bool {
+        let shared = model.variables.iter().map(|(name, (_, value))| (name, value));
+        shared.eq(&self.variables)
+            && model.calls.len() == self.calls.len()
+            && model.calls.iter().zip(&self.calls).all(|((id, call), (seen_id, seen))| {
+                id == seen_id && call.answered == seen.answered && call.variables == seen.variables
+            })
+    }
+}
+
 impl Seen {
-    fn take(&mut self, message: &Value) {
+    /// Takes a message; the result is how many revisions it told.
+    fn take(&mut self, message: &Value) -> u64 {
         let resumed = self.cursor.is_some();
+        let mut revisions = 0;
         match message["type"].as_str().unwrap_or_default() {
             "call" => self.call(message),
-            "change" => self.change(message),
+            "change" => revisions = self.change(message),
             "synced" | "bookmark" => {}
             "snapshot" if !resumed => {}
             _ => self.fail(format!("this came instead of what was missed: {message}")),
@@ -121,6 +147,7 @@ impl Seen {
             Some(cursor) => self.cursor = Some(cursor.to_owned()),
             None => self.fail(format!("no cursor: {message}")),
         }
+        revisions
     }
 
     fn fail(&mut self, fault: String) {
@@ -132,25 +159,43 @@ impl Seen {
         self.sessions.entry(id.as_str().unwrap_or_default().to_owned()).or_default()
     }
 
-    fn change(&mut self, message: &Value) {
+    fn change(&mut self, message: &Value) -> u64 {
         let revision = message["revision"].as_u64().unwrap_or_default();
         let call = message["call_id"].as_str().unwrap_or_default().to_owned();
-        let variable = (call, message["name"].as_str().unwrap_or_default().to_owned());
+        let name = message["name"].as_str().unwrap_or_default().to_owned();
         let session = self.session(&message["session_id"]);
-        let fault = match revision {
-            _ if revision == session.revision => {
-                (!session.at_revision.insert(variable)).then(|| format!("told twice: {message}"))
-            }
-            _ if revision == session.revision + 1 => {
-                session.revision = revision;
-                session.at_revision = BTreeSet::from([variable]);
+        let variables = match session.calls.get_mut(&call) {
+            Some(call) => Some(&mut call.variables),
+            None if call.is_empty() => Some(&mut session.variables),
+            None => None,
+        };
+        // A set that was overtaken comes without its value when it is told from the log.
+        let value = message["variable"]["value"].as_u64().filter(|_| message["cause"] == "set");
+        let before = session.revision;
+        let fault = match (variables, value) {
+            (None, _) => Some("a variable of a call that is not up"),
+            (Some(variables), Some(value)) => {
+                variables.insert(name.clone(), value);
                 None
             }
-            _ => Some(format!("after revision {} of its session came {message}", session.revision)),
+            (Some(variables), None) => {
+                variables.remove(&name);
+                None
+            }
         };
+        let fault = fault.or(match revision {
+            _ if revision == before => (!session.at_revision.insert((call, name))).then_some("told twice"),
+            _ if revision == before + 1 => {
+                session.revision = revision;
+                session.at_revision = BTreeSet::from([(call, name)]);
+                None
+            }
+            _ => Some("a revision is missing, or comes again"),
+        });
         if let Some(fault) = fault {
-            self.fail(fault);
+            self.fail(format!("{fault}: after revision {before} came {message}"));
         }
+        u64::from(revision > before)
     }
 
     fn call(&mut self, message: &Value) {
@@ -159,9 +204,9 @@ impl Seen {
         let call = subject["call_id"].as_str().unwrap_or_default().to_owned();
         let session = self.session(&subject["session_id"]);
         let is_right = match message["event"].as_str().unwrap_or_default() {
-            "started" => session.calls.insert(call, "started").is_none(),
-            "answered" => session.calls.insert(call, "answered") == Some("started"),
-            "ended" => session.calls.remove(&call).is_some(),
+            "started" => session.calls.insert(call, SeenCall::default()).is_none(),
+            "answered" => session.calls.get_mut(&call).is_some_and(|call| !std::mem::replace(&mut call.answered, true)),
+            "ended" => session.calls.remove(&call).is_some_and(|call| call.variables.is_empty()),
             _ => false,
         };
         if !is_right {
