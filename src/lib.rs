@@ -1,7 +1,7 @@
 //! recalld remembers callers beside SIP switches without keeping their phone numbers.
 //!
 //! This file is the map of the house. Dependencies point one way only:
-//! `domain` ← `wire`, `config`, `store` ← `actors` ← `switch`, `app` ← `daemon` ← `cli`.
+//! `domain` ← `wire`, `config`, `store` ← `actors`, `privacy` ← `switch`, `app` ← `daemon` ← `cli`.
 //!
 //! | module | what lives there |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | [`config`] | the configuration file: strict TOML into checked values |
 //! | [`store`] | RocksDB, sealing, the writer thread, recovery |
 //! | [`actors`] | the directory, one actor per session and per call, first contacts, the publisher |
+//! | [`privacy`] | the audit log; whose number somebody asks for |
 //! | [`switch`] | listeners and connections of SIP switches |
 //! | [`app`] | HTTP, WebSocket and API keys for voice apps |
 //! | [`daemon`] | start, drain, systemd, reload, metrics, health, the admin socket |
@@ -29,6 +30,8 @@ pub mod app;
 pub mod cli;
 #[cfg(feature = "daemon")]
 pub mod daemon;
+#[cfg(feature = "daemon")]
+pub mod privacy;
 #[cfg(feature = "daemon")]
 pub mod store;
 #[cfg(feature = "daemon")]

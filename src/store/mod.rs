@@ -17,7 +17,9 @@
 //! | `read` | loads, aliases, the log for watchers, figures |
 //! | `expiry` | sessions by the time at which something of them ends |
 //! | `space` | free room on the disk |
+//! | `audit` | the rows of the audit log |
 
+mod audit;
 mod data_keys;
 mod error;
 mod expiry;
@@ -46,6 +48,7 @@ use parking_lot::{Mutex, RwLock};
 use rocksdb::{DB, WriteBatch, WriteOptions};
 use zeroize::Zeroizing;
 
+pub use audit::{AuditRow, OfflineAudit};
 pub use error::StoreError;
 pub use expiry::{Due, DueCursor};
 pub use metrics::{Histogram, StoreMetrics};
