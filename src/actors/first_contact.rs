@@ -37,6 +37,13 @@ impl KnownCaller {
     pub(super) fn spread(&self) -> usize {
         usize::try_from(self.contact & 0xffff_ffff).unwrap_or(0)
     }
+
+    /// The session ID that a first contact would get now; none where it would be random.
+    #[must_use]
+    pub fn first_session_id(&self) -> Option<SessionId> {
+        let derived = self.aliases.first().map(|newest| SessionId::Caller(newest.value));
+        derived.filter(|_| self.generation == Generation::Phone2)
+    }
 }
 
 /// Where a caller's session is.
@@ -168,6 +175,24 @@ impl FirstContacts {
             Cached::Known(found) => Ok(found),
             Cached::WouldBlock => Err(StoreError::Incomplete("an alias cannot be read")),
         }
+    }
+
+    /// The caller's session, if there is one: nothing is begun or changed. May block on the disk.
+    pub(super) fn look_up(
+        &self,
+        store: &Store,
+        tenant: &TenantId,
+        caller: &KnownCaller,
+    ) -> Result<Option<SessionId>, StoreError> {
+        if let Some(pending) = self.pending.get(&caller.contact) {
+            return Ok(Some(pending.session));
+        }
+        for alias in &caller.aliases {
+            if let Some(session) = store.alias(tenant, alias)? {
+                return Ok(Some(session));
+            }
+        }
+        Ok(None)
     }
 
     fn find(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::directory::Directory;
+use super::first_contact::KnownCaller;
 use super::reply::{Outcome, Reply, Wakes};
 use super::session_actor::{Message, SessionEvent};
 use crate::domain::caller::Assurance;
@@ -90,6 +91,26 @@ impl Directory {
             }
         };
         Ok(found.map(|(release, session)| SessionView { release, session: Arc::new(session) }))
+    }
+
+    /// The durable state of a caller's session, if she has one: nothing is begun or changed.
+    ///
+    /// # Errors
+    /// `internal` when what is stored cannot be read.
+    pub async fn find_caller(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        caller: KnownCaller,
+    ) -> Result<Option<SessionView>, Refusal> {
+        let (directory, of_tenant) = (self.clone(), tenant.clone());
+        let found = actix_rt::task::spawn_blocking(move || {
+            directory.contacts().look_up(directory.store(), &of_tenant, &caller)
+        });
+        let found = found.await.unwrap_or(Err(StoreError::Incomplete("an alias: its reading panicked")));
+        match found.map_err(|error| unreadable(&error))? {
+            Some(session) => self.find_session(tenant, &session).await,
+            None => Ok(None),
+        }
     }
 
     /// The durable state of an active call, or of one that ended within `call_linger`.
