@@ -174,7 +174,11 @@ impl Directory {
             let release = self.store.release(&found.release)?;
             let shard = self.shard_of(&found.session.id);
             let slot = Arc::new(SessionSlot::new(release, found.session.id, shard));
-            let session = Arc::new(found.session);
+            let mut session = found.session;
+            if !self.rules(&found.release).keep_number {
+                session.forget_details();
+            }
+            let session = Arc::new(session);
             // Readers may ask before the actor has begun.
             slot.publish(session.clone());
             self.start_session(&slot, Origin::Recovered(session.clone(), found.unrecorded));

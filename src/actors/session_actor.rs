@@ -276,8 +276,10 @@ impl SessionActor {
         {
             next.attach_details(&start.call, start.details.clone());
         }
-        // A session that falls idle gets its record: its log records are not needed for the next start any more.
-        let record = next.calls.is_empty().then(|| self.record(&mut next, now));
+        // A session that falls idle gets its record: its log records are not needed for the next start any more. Kept
+        // numbers come and go with the record alone, because the log holds none.
+        let numbers_change = self.rules.keep_number && known_numbers(&next) != known_numbers(&self.session);
+        let record = (next.calls.is_empty() || numbers_change).then(|| self.record(&mut next, now));
         let next = Arc::new(next);
         reply.prepare(Ok(self.outcome(&next, call, now)));
         let log = self.slot.release.seal_commit(&self.slot.id, &commit);
@@ -297,7 +299,13 @@ impl SessionActor {
         if expires.is_some() {
             session.expiry_entry = expires;
         }
-        Record { sealed: self.slot.release.seal_record(session), has_active_call: !session.calls.is_empty(), expires }
+        let release = &self.slot.release;
+        let sealed = if self.rules.keep_number {
+            release.seal_record_with_numbers(session)
+        } else {
+            release.seal_record(session)
+        };
+        Record { sealed, has_active_call: !session.calls.is_empty(), expires }
     }
 
     fn check_usable(&self, command: &Command) -> Result<(), Refusal> {
@@ -556,6 +564,11 @@ impl Drop for SessionActor {
     fn drop(&mut self) {
         self.directory.count_memory(self.counted, 0);
     }
+}
+
+/// Active calls whose number, display name or headers are known.
+fn known_numbers(session: &Session) -> usize {
+    session.calls.iter().filter(|call| call.details.is_some()).count()
 }
 
 /// The call that a commit ends.

@@ -17,6 +17,7 @@
 //! | `read` | loads, aliases, the log for watchers, figures |
 //! | `expiry` | sessions by the time at which something of them ends |
 //! | `space` | free room on the disk |
+//! | `kept` | numbers of running calls in records, where they are kept |
 //! | `audit` | the rows of the audit log |
 
 mod audit;
@@ -24,6 +25,7 @@ mod data_keys;
 mod error;
 mod expiry;
 mod families;
+mod kept;
 mod layout;
 mod meta;
 mod metrics;

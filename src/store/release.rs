@@ -8,6 +8,7 @@ use rocksdb::{DB, WriteBatch};
 use super::data_keys::KeyDirectory;
 use super::error::StoreError;
 use super::families::{META, family};
+use super::kept::{self, Keeping, Kept};
 use super::meta::{self, RELEASE_PREFIX, TENANT_PREFIX};
 use super::seal::{Binding, CannotOpen, DataKeys, Nonces, OVERHEAD, Purpose};
 use super::{layout, sync_write};
@@ -61,12 +62,23 @@ impl Release {
         Sealed { value, ordinal: commit.ordinal, purpose: Purpose::Commit }
     }
 
-    /// Seals a session's record.
+    /// Seals a session's record, without the numbers of its calls.
     #[must_use]
     pub fn seal_record(&self, session: &Session) -> Sealed {
-        let size = session.variables.iter().map(|variable| 64 + variable.value.len()).sum::<usize>();
+        self.seal_record_with(session, &[])
+    }
+
+    /// Seals a session's record with the numbers, display names and headers of its calls.
+    #[must_use]
+    pub fn seal_record_with_numbers(&self, session: &Session) -> Sealed {
+        self.seal_record_with(session, &kept::of(session))
+    }
+
+    fn seal_record_with(&self, session: &Session, keeping: &[Keeping<'_>]) -> Sealed {
+        let size = session.variables.iter().map(|variable| 64 + variable.value.len()).sum::<usize>()
+            + keeping.iter().map(Keeping::size).sum::<usize>();
         let value = layout::start_record_value(self.number, 192 + OVERHEAD + size + 256 * session.calls.len());
-        let value = self.keys.seal(&self.binding(Purpose::Record, &session.id), session, value);
+        let value = self.keys.seal(&self.binding(Purpose::Record, &session.id), &(session, keeping), value);
         Sealed { value, ordinal: session.ordinal, purpose: Purpose::Record }
     }
 
@@ -75,7 +87,9 @@ impl Release {
     }
 
     pub(super) fn open_record(&self, session: &SessionId, sealed: &[u8]) -> Result<Session, CannotOpen> {
-        let record: Session = self.keys.open(&self.binding(Purpose::Record, session), sealed)?;
+        let (mut record, kept): (Session, Vec<Kept>) =
+            self.keys.open(&self.binding(Purpose::Record, session), sealed)?;
+        kept::give_back(&mut record, kept);
         if record.id == *session && record.instance == self.id.instance {
             Ok(record)
         } else {

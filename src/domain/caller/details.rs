@@ -66,7 +66,7 @@ impl fmt::Debug for DtmfDigit {
     }
 }
 
-/// What is known of a caller while the call is up (PRODUCT.md 3.6); nothing of it reaches the disk.
+/// What is known of a caller while the call is up (PRODUCT.md 3.6); it reaches the disk only where the release keeps it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct CallerDetails {
     /// The number, none if hidden.

@@ -37,6 +37,13 @@ impl Session {
         }
     }
 
+    /// Takes number, display name and headers from all active calls: the release does not keep them any more.
+    pub fn forget_details(&mut self) {
+        for call in self.calls.iter_mut().filter(|call| call.details.is_some()) {
+            Arc::make_mut(call).details = None;
+        }
+    }
+
     fn apply_effect(&mut self, effect: &Effect, commit: &Commit) {
         let at = commit.at;
         match effect {

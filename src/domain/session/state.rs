@@ -168,7 +168,8 @@ pub struct Call {
     pub reopened: bool,
     /// `call` variables, sorted by name.
     pub variables: Vec<Arc<Variable>>,
-    /// Number, display name and headers: in memory while the call is up, never on disk (PRODUCT.md 3.6).
+    /// Number, display name and headers: in memory while the call is up (PRODUCT.md 3.6). They are no part of what is
+    /// written down; a release that keeps them has them beside it in the session's record.
     #[serde(skip)]
     pub details: Option<Arc<CallerDetails>>,
 }

@@ -1,6 +1,7 @@
 //! What a start finds again.
 
 use super::*;
+use crate::domain::caller::{CallerDetails, CallerNumber};
 
 #[test]
 fn every_answered_commit_is_there_after_a_crash_whatever_its_record_contains() {
@@ -52,6 +53,41 @@ fn a_session_with_an_active_call_is_there_again_also_without_any_log_to_replay()
     house.record(&release, &ended);
     house.close();
     assert_eq!(House::open(place.path()).recovered.sessions, []);
+}
+
+#[test]
+fn numbers_of_running_calls_are_there_again_only_from_a_record_that_keeps_them() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let release = house.release("acme");
+    let text = |text: &str| Some(CallerNumber::new(text.to_owned()));
+    let details = CallerDetails { number: text("+493023125101"), display: None, headers: text("{\"X-A\":1}") };
+    let with_call = |number| {
+        let mut session = session(number);
+        let commit = start(&session);
+        session.apply(&commit);
+        let call = session.calls[0].id.clone();
+        session.attach_details(&call, Some(Arc::new(details.clone())));
+        (session, commit)
+    };
+    let (kept, commit) = with_call(1);
+    let log = Some(release.seal_commit(&kept.id, &commit));
+    let keeping = Record { sealed: release.seal_record_with_numbers(&kept), ..record(&release, &kept) };
+    house.write(Write { log, record: Some(keeping), ..item(&release, &kept) });
+    let (not_kept, commit) = with_call(2);
+    let log = Some(release.seal_commit(&not_kept.id, &commit));
+    house.write(Write { log, record: Some(record(&release, &not_kept)), ..item(&release, &not_kept) });
+    house.crash();
+
+    let house = House::open(place.path());
+    let found = |session| house.found(session).expect("the call is up").session.calls[0].details.as_deref().cloned();
+    assert_eq!(found(&kept), Some(details.clone()));
+    assert_eq!(found(&not_kept), None);
+    let release = house.release("acme");
+    house.record(&release, &kept);
+    house.crash();
+    let house = House::open(place.path());
+    assert_eq!(house.found(&kept).expect("the call is up").session.calls[0].details, None, "not kept any more");
 }
 
 #[test]
