@@ -123,6 +123,20 @@ impl Drop for Process {
     }
 }
 
+/// Starts the daemon and waits until it answers.
+fn serve(room: &Room, file: &str) -> Process {
+    let log = fs::File::create(room.path("daemon.log")).unwrap();
+    let daemon = Process(
+        recalld().args(["serve", "--config", file]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap(),
+    );
+    let until = Instant::now() + Duration::from_secs(30);
+    while code(&run(&["status", "--config", file])) != 0 {
+        assert!(Instant::now() < until, "{}", fs::read_to_string(room.path("daemon.log")).unwrap());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    daemon
+}
+
 #[test]
 fn check_names_line_column_and_the_key_that_was_meant_and_ends_with_78() {
     let room = Room::new();
@@ -242,6 +256,7 @@ fn the_session_id_of_a_number_is_that_of_an_independent_implementation() {
     room.write("root.key", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n");
     fs::set_permissions(room.path("root.key"), fs::Permissions::from_mode(0o600)).unwrap();
     let file = room.configured();
+    let _daemon = serve(&room, &file);
     let arguments = ["session-id", "--tenant", "acme", "--instance", "support-de", "--number", "-", "--config", &file];
     for number in ["+493023125001\n", "030 23125001\n", "<sip:+493023125001@switch.example>\n"] {
         let found = run_with(number, &arguments);
@@ -299,15 +314,7 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
     let file = room.configured();
     let text = fs::read_to_string(&file).unwrap();
     let switch = text.split("[[switch]]").nth(1).and_then(|table| table.split('"').nth(5)).unwrap();
-    let log = fs::File::create(room.path("daemon.log")).unwrap();
-    let _daemon = Process(
-        recalld().args(["serve", "--config", &file]).stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap(),
-    );
-    let until = Instant::now() + Duration::from_secs(30);
-    while code(&run(&["status", "--config", &file])) != 0 {
-        assert!(Instant::now() < until, "{}", fs::read_to_string(room.path("daemon.log")).unwrap());
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let _daemon = serve(&room, &file);
     let status = json(&run(&["status", "--config", &file, "--json"]));
     assert_eq!((&status["ready"], &status["active_calls"]), (&true.into(), &0.into()));
 

@@ -35,6 +35,6 @@ pub(super) async fn put(
     let Body { level: Level::App } = read_json(&body)?;
     let known = house.call(&access, &id).await?;
     let view = house.directory.assert(access.tenant(), &known.call.id, Assurance::App).await?;
-    let context = house.context(&access, &view.release, &view.session, Some(&view.call));
+    let context = house.context(&access, &view.release, &view.session, Some(&view.call)).await?;
     Ok(answer(context, Some(view.session.revision)))
 }

@@ -5,12 +5,13 @@ use serde::Deserialize;
 
 use super::api_key::Access;
 use super::context::{self, FEW_CALLS, Seen};
-use super::house::{House, answer, note_revealed, query, unknown_release};
+use super::house::{House, answer, query, unknown_release};
 use super::problem::Problem;
 use crate::actors::{self, CallView};
 use crate::config::Scope;
 use crate::domain::ids::{InstanceId, ReleaseId};
 use crate::domain::refusal::{Reason, Refusal};
+use crate::privacy::audit::{RevealedBy, What};
 use crate::wire::json;
 
 /// Most calls of one answer.
@@ -36,20 +37,25 @@ pub(super) async fn list(house: web::Data<House>, request: HttpRequest) -> Resul
         return one(&house, &access, &call_id, instance.as_ref()).await;
     }
     access.require(Scope::CallsWatch)?;
-    let views = match instance {
-        Some(instance) => {
-            let release = ReleaseId { tenant: access.tenant().clone(), instance };
-            if !access.sees(&release) || house.directory.settings().release(&release).is_none() {
+    let release = instance.map(|instance| ReleaseId { tenant: access.tenant().clone(), instance });
+    let views = match &release {
+        Some(release) => {
+            if !access.sees(release) || house.directory.settings().release(release).is_none() {
                 return Err(unknown_release().into());
             }
-            house.directory.active_calls(&actors::Scope::Release(&release))
+            house.directory.active_calls(&actors::Scope::Release(release))
         }
         None => house.directory.active_calls(&actors::Scope::Tenant(access.tenant())),
     };
     let (page, next) = page(views, from.as_deref(), |view| access.sees(&view.release));
     let sight = access.sight().without_variables();
+    let revealed = page.iter().filter(|view| context::revealed(&view.session, Some(&view.call), sight).is_some());
+    let sessions: Vec<_> = revealed.map(|view| view.session.id).collect();
+    if !sessions.is_empty() {
+        let what = What::NumberRevealed { by: RevealedBy::Answer, sessions };
+        house.record(&access, release.as_ref(), what).await?;
+    }
     let mut out = String::from("{\"calls\":[");
-    let mut revealed = 0;
     for (at, view) in page.iter().enumerate() {
         if at > 0 {
             out.push(',');
@@ -57,7 +63,7 @@ pub(super) async fn list(house: web::Data<House>, request: HttpRequest) -> Resul
         let rules = house.directory.rules(&view.release);
         let (session, call) = (&view.session, Some(view.call.as_ref()));
         let seen = Seen { session, call, rules: &rules, now: house.directory.now(), most_calls: FEW_CALLS };
-        revealed += usize::from(context::write(&mut out, seen, sight));
+        context::write(&mut out, seen, sight);
     }
     out.push_str("],\"next\":");
     match next {
@@ -65,9 +71,6 @@ pub(super) async fn list(house: web::Data<House>, request: HttpRequest) -> Resul
         None => out.push_str("null"),
     }
     out.push('}');
-    if revealed > 0 {
-        note_revealed(&access, revealed);
-    }
     Ok(answer(out, None))
 }
 
@@ -82,8 +85,11 @@ async fn one(
         Err(Refusal { reason: Reason::UnknownCall, .. }) => None,
         Err(refusal) => return Err(refusal.into()),
     };
-    let context = found.map(|view| house.context(access, &view.release, &view.session, Some(&view.call)));
-    Ok(answer(format!("{{\"calls\":[{}],\"next\":null}}", context.unwrap_or_default()), None))
+    let context = match found {
+        Some(view) => house.context(access, &view.release, &view.session, Some(&view.call)).await?,
+        None => String::new(),
+    };
+    Ok(answer(format!("{{\"calls\":[{context}],\"next\":null}}"), None))
 }
 
 /// The next calls behind `from` in the order of their call IDs, and where the page after them begins.
@@ -113,7 +119,7 @@ pub(super) async fn get(
     let access = house.access(request.headers())?;
     access.require(Scope::ContextRead)?;
     let view = house.call(&access, &id).await?;
-    let context = house.context(&access, &view.release, &view.session, Some(&view.call));
+    let context = house.context(&access, &view.release, &view.session, Some(&view.call)).await?;
     Ok(answer(context, Some(view.session.revision)))
 }
 

@@ -48,8 +48,8 @@ pub(super) struct Seen<'a> {
 /// otherwise name all of them with each of them.
 pub(super) const FEW_CALLS: usize = 32;
 
-/// Appends the context. Tells whether a plain number, display name or header is in it.
-pub(super) fn write(out: &mut String, seen: Seen<'_>, sight: Sight) -> bool {
+/// Appends the context. Whether a plain number is in it tells [`revealed`].
+pub(super) fn write(out: &mut String, seen: Seen<'_>, sight: Sight) {
     let Seen { session, call, rules, now, most_calls } = seen;
     let context = session.context(call, sight.authority(call.is_some()), rules, now);
     out.reserve(1024);
@@ -72,7 +72,7 @@ pub(super) fn write(out: &mut String, seen: Seen<'_>, sight: Sight) -> bool {
     if let Some(call) = call {
         write_progress(out, call);
     }
-    let revealed = write_details(out, session, call, sight);
+    write_details(out, session, call, sight);
     out.push_str(",\"calls\":[");
     let listed = session.calls.iter().skip(session.calls.len().saturating_sub(most_calls));
     for (at, call) in listed.enumerate() {
@@ -87,7 +87,19 @@ pub(super) fn write(out: &mut String, seen: Seen<'_>, sight: Sight) -> bool {
         write_variables(out, &context);
     }
     out.push('}');
-    revealed
+}
+
+/// The call whose plain number, display name or headers are in the context; none if they are masked or not known.
+pub(super) fn revealed<'a>(session: &'a Session, call: Option<&'a Call>, sight: Sight) -> Option<&'a Call> {
+    let call = described(session, call)?;
+    let details = call.details.as_deref()?;
+    let has_some = details.number.is_some() || details.display.is_some() || details.headers.is_some();
+    (sight.number && has_some).then_some(call)
+}
+
+/// The call whose number is shown. A session without a named call shows that of its first call that has one.
+fn described<'a>(session: &'a Session, call: Option<&'a Call>) -> Option<&'a Call> {
+    call.or_else(|| session.calls.iter().map(AsRef::as_ref).find(|call| call.details.is_some()))
 }
 
 fn write_variables(out: &mut String, context: &Context<'_>) {
@@ -181,13 +193,9 @@ pub(super) fn push_code(out: &mut String, code: Option<u16>) {
     }
 }
 
-/// Number, display name and headers, as far as they are known and may be seen (PRODUCT.md 3.6). A session without a
-/// named call shows those of its first call that has some.
-fn write_details(out: &mut String, session: &Session, call: Option<&Call>, sight: Sight) -> bool {
-    let known: Option<&CallerDetails> = match call {
-        Some(call) => call.details.as_deref(),
-        None => session.calls.iter().find_map(|call| call.details.as_deref()),
-    };
+/// Number, display name and headers, as far as they are known and may be seen (PRODUCT.md 3.6).
+fn write_details(out: &mut String, session: &Session, call: Option<&Call>, sight: Sight) {
+    let known: Option<&CallerDetails> = described(session, call).and_then(|call| call.details.as_deref());
     let number = known.and_then(|details| details.number.as_ref());
     out.push_str(",\"number\":");
     let Some(details) = known.filter(|_| sight.number) else {
@@ -195,7 +203,7 @@ fn write_details(out: &mut String, session: &Session, call: Option<&Call>, sight
             Some(number) => json::push_string(out, &mask(number)),
             None => out.push_str("null"),
         }
-        return false;
+        return;
     };
     push_plain(out, number);
     out.push_str(",\"display\":");
@@ -203,7 +211,6 @@ fn write_details(out: &mut String, session: &Session, call: Option<&Call>, sight
     out.push_str(",\"headers\":");
     // JSON text since it was read from the switch.
     out.push_str(details.headers.as_ref().map_or("null", CallerNumber::reveal));
-    number.is_some() || details.display.is_some() || details.headers.is_some()
 }
 
 fn push_plain(out: &mut String, text: Option<&CallerNumber>) {

@@ -9,7 +9,8 @@ const PLAIN: Sight = Sight { variables: true, trusted: false, number: false };
 
 fn written(session: &Session, call: Option<&Call>, rules: &Rules, sight: Sight) -> (Value, bool) {
     let mut out = String::new();
-    let revealed = write(&mut out, Seen { session, call, rules, now: time(3_000), most_calls: 2 }, sight);
+    write(&mut out, Seen { session, call, rules, now: time(3_000), most_calls: 2 }, sight);
+    let revealed = revealed(session, call, sight).is_some();
     (serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}")), revealed)
 }
 

@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::api_key::{Access, KeyHash, unauthorized};
 use super::context::{self, Seen};
+use super::lookup::Lookups;
 use super::server::Drain;
 use super::watch::CursorKeys;
 use crate::actors::{CallView, Directory, SessionView};
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::domain::ids::{CallId, ReleaseId, SessionId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Call, Session};
+use crate::privacy::audit::{Audit, Entry, RevealedBy, What, Who};
 
 /// Most bytes of a body or of a WebSocket message, or twice the limit of a session's variables, if that is more: JSON
 /// may escape what a value holds.
@@ -27,8 +29,10 @@ const BODY_WITHIN: Duration = Duration::from_secs(20);
 /// Shared by all workers.
 pub(super) struct House {
     pub(super) directory: Arc<Directory>,
+    pub(super) audit: Arc<Audit>,
     pub(super) cursor_keys: CursorKeys,
     pub(super) drain: Drain,
+    pub(super) lookups: Lookups,
 }
 
 impl House {
@@ -39,7 +43,12 @@ impl House {
 
     /// Who is asking.
     pub(super) fn access(&self, headers: &HeaderMap) -> Result<Access, Refusal> {
-        self.access_of(KeyHash::of_request(headers))
+        self.let_in(KeyHash::of_request(headers))
+    }
+
+    /// Who is asking with this key, or without one; whoever is not let in is counted.
+    pub(super) fn let_in(&self, presented: Option<KeyHash>) -> Result<Access, Refusal> {
+        self.access_of(presented).inspect_err(|_| self.audit.count_refused_key())
     }
 
     /// What a key that was presented may do now.
@@ -82,27 +91,35 @@ impl House {
         found.filter(|view| access.sees(&view.release)).ok_or_else(unknown_call)
     }
 
-    /// The context as the answer to a request: plain numbers in it are noted.
-    pub(super) fn context(
+    /// The context as the answer to a request. A plain number in it is recorded first.
+    pub(super) async fn context(
         &self,
         access: &Access,
         release: &ReleaseId,
         session: &Session,
         call: Option<&Call>,
-    ) -> String {
+    ) -> Result<String, Refusal> {
+        let sight = access.sight();
+        if context::revealed(session, call, sight).is_some() {
+            let what = What::NumberRevealed { by: RevealedBy::Answer, sessions: vec![session.id] };
+            self.record(access, Some(release), what).await?;
+        }
         let rules = self.directory.rules(release);
         let seen = Seen { session, call, rules: &rules, now: self.directory.now(), most_calls: usize::MAX };
         let mut out = String::new();
-        if context::write(&mut out, seen, access.sight()) {
-            note_revealed(access, 1);
-        }
-        out
+        context::write(&mut out, seen, sight);
+        Ok(out)
     }
-}
 
-/// Says in the log that somebody saw plain numbers (PRODUCT.md 3.6): who and how many, never which.
-pub(super) fn note_revealed(access: &Access, contexts: usize) {
-    tracing::info!(tenant = %access.tenant(), key = access.name(), contexts, "plain caller numbers were shown");
+    /// Records what the key's holder does (PRODUCT.md 3.6): only then may leave what was asked for.
+    pub(super) async fn record(&self, access: &Access, release: Option<&ReleaseId>, what: What) -> Result<(), Refusal> {
+        let entry = Entry::new(Who::ApiKey(access.name().to_owned()), what);
+        let entry = match release {
+            Some(release) => entry.of_release(release),
+            None => entry.of_tenant(access.tenant()),
+        };
+        Ok(self.audit.record(entry).await?)
+    }
 }
 
 /// The refusal for a session that is not there, or that the key may not see.

@@ -9,7 +9,7 @@
 //! | `problem` | refusals as `application/problem+json` |
 //! | `context` | the context as JSON |
 //! | `changes` | bodies and conditions of writes |
-//! | `calls`, `sessions`, `variables`, `assurance` | the requests |
+//! | `calls`, `sessions`, `variables`, `assurance`, `lookup` | the requests |
 //! | [`watch`] | `GET /v1/watch`: subscriptions with snapshots, changes, cursors |
 
 mod api_key;
@@ -18,6 +18,7 @@ mod calls;
 mod changes;
 mod context;
 mod house;
+mod lookup;
 mod problem;
 #[cfg(test)]
 mod samples;

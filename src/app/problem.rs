@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::http::{StatusCode, header};
@@ -17,12 +18,14 @@ pub(super) struct Problem {
     refusal: Refusal,
     /// The current context as JSON and the session's revision, where a condition did not hold.
     current: Option<(String, u64)>,
+    /// When to try again.
+    retry_after: Option<Duration>,
 }
 
 impl Problem {
     /// A problem with another status than its reason has.
     pub(super) fn with_status(status: StatusCode, reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, refusal: Refusal::new(reason, detail), current: None }
+        Self { status, refusal: Refusal::new(reason, detail), current: None, retry_after: None }
     }
 
     /// With what a client needs to try again without another request.
@@ -30,11 +33,16 @@ impl Problem {
         self.current = Some((context, revision));
         self
     }
+
+    /// With the time after which it may be tried again.
+    pub(super) fn with_retry_after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
 }
 
 impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
-        Self { status: status(refusal.reason), refusal, current: None }
+        Self { status: status(refusal.reason), refusal, current: None, retry_after: None }
     }
 }
 
@@ -81,6 +89,10 @@ impl ResponseError for Problem {
                 response.insert_header((header::UPGRADE, "websocket"));
             }
             _ => {}
+        }
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, and not too early.
+            response.insert_header((header::RETRY_AFTER, (wait.as_secs() + 1).to_string()));
         }
         if let Some((_, revision)) = &self.current {
             response.insert_header((header::ETAG, format!("\"{revision}\"")));

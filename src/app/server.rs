@@ -14,11 +14,13 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 
 use super::house::House;
+use super::lookup::Lookups;
 use super::problem::Problem;
 use super::watch::{self, CursorKeys};
-use super::{assurance, calls, sessions, variables};
+use super::{assurance, calls, lookup, sessions, variables};
 use crate::actors::Directory;
 use crate::domain::refusal::Reason;
+use crate::privacy::audit::Audit;
 
 /// A connection that does not finish its request's head within this time is closed.
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
@@ -40,6 +42,8 @@ pub struct ServerOptions {
     pub listener: TcpListener,
     /// Sessions and calls.
     pub directory: Arc<Directory>,
+    /// Where it is recorded who saw which number.
+    pub audit: Arc<Audit>,
     /// Encrypts the cursors of watchers.
     pub cursor_keys: CursorKeys,
     /// Threads that serve.
@@ -81,8 +85,8 @@ impl Drain {
 /// # Errors
 /// When the listener cannot be used.
 pub fn server(options: ServerOptions) -> std::io::Result<Server> {
-    let ServerOptions { listener, directory, cursor_keys, workers, drain } = options;
-    let house = web::Data::new(House { directory, cursor_keys, drain });
+    let ServerOptions { listener, directory, audit, cursor_keys, workers, drain } = options;
+    let house = web::Data::new(House { directory, audit, cursor_keys, drain, lookups: Lookups::default() });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(house.clone())
@@ -125,6 +129,7 @@ fn routes(config: &mut web::ServiceConfig) {
                 .route(web::put().to(variables::put))
                 .route(web::delete().to(variables::delete)),
         )
+        .service(resource("/v1/lookup").route(web::post().to(lookup::post)))
         .service(resource("/v1/watch").route(web::get().to(watch::watch)));
 }
 

@@ -15,5 +15,6 @@ pub(super) async fn get(
     let access = house.access(request.headers())?;
     access.require(Scope::ContextRead)?;
     let view = house.session(&access, &id).await?;
-    Ok(answer(house.context(&access, &view.release, &view.session, None), Some(view.session.revision)))
+    let context = house.context(&access, &view.release, &view.session, None).await?;
+    Ok(answer(context, Some(view.session.revision)))
 }

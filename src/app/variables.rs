@@ -106,6 +106,6 @@ pub(super) async fn current(
 ) -> Result<(String, u64), Refusal> {
     let view = house.directory.find_session(access.tenant(), &known.session.id).await?.unwrap_or(known);
     let call = call.and_then(|call| view.session.call(call));
-    let context = house.context(access, &view.release, &view.session, call.map(AsRef::as_ref));
+    let context = house.context(access, &view.release, &view.session, call.map(AsRef::as_ref)).await?;
     Ok((context, view.session.revision))
 }

@@ -44,6 +44,11 @@ impl Where {
         }
     }
 
+    /// The configuration file that was named.
+    pub(super) fn config_file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// Connects to the daemon.
     pub(super) async fn connect(&self) -> anyhow::Result<AdminClient> {
         AdminClient::connect(&self.socket()?).await
@@ -69,11 +74,16 @@ impl AdminClient {
 
     /// Asks one question.
     pub(super) async fn ask(&mut self, request: &Value) -> anyhow::Result<Value> {
+        self.ask_within(request, PATIENCE).await
+    }
+
+    /// Asks one question that may take longer.
+    pub(super) async fn ask_within(&mut self, request: &Value, patience: Duration) -> anyhow::Result<Value> {
         let exchange = async {
             self.send(request).await?;
             self.next().await
         };
-        match timeout(PATIENCE, exchange).await {
+        match timeout(patience, exchange).await {
             Ok(Ok(Some(answer))) => accepted(answer),
             Ok(Ok(None)) => Err(self.gone("the daemon closed the connection")),
             Ok(Err(error)) => Err(error),

@@ -3,8 +3,9 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `serve`, `check` | run the daemon, validate a configuration |
-//! | `status`, `calls`, `sessions`, `watch` | ask the running daemon through `admin_client` |
-//! | `key`, `api_key`, `session_id` | make and use keys, without a daemon |
+//! | `status`, `calls`, `sessions`, `watch`, `session_id` | ask the running daemon through `admin_client` |
+//! | `audit` | the audit log of the daemon, or of a data directory |
+//! | `key`, `api_key` | make keys, without a daemon |
 //! | `simulate` | be a switch |
 //! | `demo` | a scripted day on a temporary directory |
 //! | `exit` | exit codes and what carries them |
@@ -13,6 +14,7 @@
 
 mod admin_client;
 mod api_key;
+mod audit;
 mod calls;
 mod check;
 mod demo;
@@ -66,11 +68,13 @@ enum Command {
     Watch(watch::Arguments),
     /// Be a switch: send calls, for trying things and for load.
     Simulate(simulate::Arguments),
+    /// Show, verify or export the audit log.
+    Audit(audit::Arguments),
     /// Make the root key.
     Key(key::Arguments),
     /// Make the API key of a voice app.
     ApiKey(api_key::Arguments),
-    /// Print the session ID of a number, from the configuration and the root key alone.
+    /// Print the session ID of a number. The daemon records who asked.
     SessionId(session_id::Arguments),
 }
 
@@ -107,6 +111,7 @@ impl Command {
             Command::Sessions(arguments) => sessions::run(&arguments),
             Command::Watch(arguments) => watch::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments),
+            Command::Audit(arguments) => audit::run(&arguments),
             Command::Key(arguments) => key::run(&arguments),
             Command::ApiKey(arguments) => api_key::run(&arguments),
             Command::SessionId(arguments) => session_id::run(&arguments),

@@ -14,6 +14,7 @@ use super::systemd;
 use super::upkeep::Upkeep;
 use crate::actors::Directory;
 use crate::app;
+use crate::privacy::audit::Audit;
 
 /// How long what is on its way may take.
 const FINISH_WITHIN: Duration = Duration::from_secs(20);
@@ -71,13 +72,13 @@ async fn finish(lifecycle: &Lifecycle, served: Served, within: Duration) {
     }
     drop(upkeep);
     lifecycle.end();
-    let directory = running.directory.clone();
+    let (directory, audit) = (running.directory.clone(), running.audit.clone());
     drop(running);
-    close(directory).await;
+    close(directory, audit).await;
 }
 
 /// Writes what waits and closes the data.
-async fn close(directory: Arc<Directory>) {
+async fn close(directory: Arc<Directory>, audit: Arc<Audit>) {
     let ending = directory.clone();
     if spawn_blocking(move || ending.shutdown()).await.is_err() {
         tracing::error!("the end of the writer failed at a fault in recalld: the line before this one tells it");
@@ -85,7 +86,9 @@ async fn close(directory: Arc<Directory>) {
     if timeout(LET_GO_WITHIN, alone(&directory)).await.is_err() {
         tracing::warn!("the data is still in use at the end: what was answered is on the disk");
     }
-    if spawn_blocking(move || drop(directory)).await.is_err() {
+    // Nobody is left who could have something to record. It keeps the data open, too.
+    audit.close().await;
+    if spawn_blocking(move || drop((audit, directory))).await.is_err() {
         tracing::error!("closing the data failed at a fault in recalld: the line before this one tells it");
     }
 }

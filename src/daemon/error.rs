@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::root_key::RootKeyFileError;
 use crate::config::ConfigError;
+use crate::privacy::audit::AuditError;
 use crate::store::StoreError;
 
 /// The end of `recalld serve` that nobody asked for.
@@ -45,6 +46,9 @@ pub enum ServeError {
     /// The data directory cannot be opened.
     #[error(transparent)]
     Store(StoreError),
+    /// The audit log cannot be taken up.
+    #[error(transparent)]
+    Audit(AuditError),
     /// A write failed while the daemon ran. It does not guess what is on the disk.
     #[error("a write failed, recalld ends: {0}")]
     WriteFailed(StoreError),

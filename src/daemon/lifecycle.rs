@@ -8,7 +8,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use crate::actors::Directory;
+use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
+use crate::privacy::audit::Audit;
 use crate::switch::Links;
 
 /// How far the daemon is.
@@ -32,6 +34,7 @@ pub(super) struct Lifecycle {
 pub(super) struct Running {
     pub(super) directory: Arc<Directory>,
     pub(super) links: Links,
+    pub(super) audit: Arc<Audit>,
     pub(super) started_at: Timestamp,
     free_bytes: AtomicU64,
     /// Keys that a reload found changed and that need a restart.
@@ -76,9 +79,9 @@ impl Lifecycle {
 }
 
 impl Running {
-    pub(super) fn new(directory: Arc<Directory>, links: Links) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, links: Links, audit: Arc<Audit>) -> Self {
         let started_at = directory.now();
-        Self { directory, links, started_at, free_bytes: AtomicU64::new(0), restart_needed: Mutex::default() }
+        Self { directory, links, audit, started_at, free_bytes: AtomicU64::new(0), restart_needed: Mutex::default() }
     }
 
     /// Free space as it was last seen.
@@ -94,11 +97,32 @@ impl Running {
         *self.restart_needed.lock() = keys;
     }
 
+    /// Tenants of whom something is stored although they are not in the configuration.
+    fn unconfigured(&self) -> Vec<TenantId> {
+        let config = self.directory.settings().config.clone();
+        let mut tenants = self.directory.store().tenants();
+        tenants.retain(|tenant| config.tenant(tenant).is_none());
+        tenants
+    }
+
+    /// Says in the log what would be missed otherwise.
+    pub(super) fn warn_of_unconfigured(&self) {
+        for tenant in self.unconfigured() {
+            tracing::warn!(%tenant, "a tenant is not configured any more: what is stored of it keeps its last retention");
+        }
+    }
+
     /// What an operator should know.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.directory.settings().config.warnings();
         for key in self.restart_needed.lock().iter() {
             warnings.push(format!("{key} was changed in the file: it takes effect at the next start"));
+        }
+        for tenant in self.unconfigured() {
+            warnings.push(format!(
+                "the tenant `{tenant}` is not configured any more: what is stored of it keeps its last \
+                 retention"
+            ));
         }
         if self.directory.is_read_only() {
             warnings.push("the disk is nearly full: writes are refused".to_owned());

@@ -8,14 +8,22 @@ use super::error::ServeError;
 use super::lifecycle::Running;
 use super::{root_key, start, systemd};
 use crate::domain::pseudonym::RootKey;
+use crate::privacy::audit::{Entry, What, Who};
 
 /// Reads the file again and puts it in force.
 pub(super) async fn reload(running: &Arc<Running>, path: &Path, root: &Arc<RootKey>) {
     systemd::reloading();
     let (reloading, path, root) = (running.clone(), path.to_owned(), root.clone());
     let reloaded = actix_rt::task::spawn_blocking(move || put_in_force(&reloading, &path, &root)).await;
+    let what = What::ConfigurationReloaded { in_force: matches!(reloaded, Ok(Ok(()))) };
+    if let Err(error) = running.audit.record(Entry::new(Who::Daemon, what)).await {
+        tracing::error!("the reload is not in the audit log: {error}");
+    }
     match reloaded {
-        Ok(Ok(())) => tracing::info!("the configuration is reloaded"),
+        Ok(Ok(())) => {
+            tracing::info!("the configuration is reloaded");
+            running.warn_of_unconfigured();
+        }
         Ok(Err(error)) => tracing::error!("the configuration is not reloaded, the old one stays in force: {error}"),
         Err(_) => tracing::error!("the reload failed at a fault in recalld: the line before this one tells it"),
     }

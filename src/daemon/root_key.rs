@@ -12,6 +12,7 @@ use crate::actors::CallerKeys;
 use crate::config::Config;
 use crate::domain::ids::TenantId;
 use crate::domain::pseudonym::{RootKey, RootKeyError};
+use crate::privacy::audit::{AuditKey, AuditKeys};
 use crate::store::RootSecrets;
 
 /// Longest file that is read: base64 and a newline are 45 bytes.
@@ -89,6 +90,11 @@ pub(super) fn for_store(root: &RootKey) -> RootSecrets {
 pub(super) fn caller_keys(root: &RootKey, config: &Config) -> CallerKeys {
     let tenants = config.tenants.iter().map(|tenant| &tenant.id);
     tenants.map(|tenant| (tenant.clone(), Arc::from([root.pseudonym_key(tenant, FIRST_VERSION)]))).collect()
+}
+
+/// What the entries of the audit log are authenticated with.
+pub(crate) fn audit_keys(root: &RootKey) -> AuditKeys {
+    AuditKeys::new(AuditKey::new(root.subkey(b"", "audit")))
 }
 
 /// What the cursors of a tenant's watchers are encrypted with.

@@ -76,6 +76,7 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
     // While the data is opened SIGTERM ends the process at once: nobody has been answered yet.
     let directory = start::open(&config, &root, failed).await?;
     let mut signals = Signals::catch()?;
+    let audit = start::open_audit(&directory, &root).await?;
     let links = start::serve_links(listeners.switches, &directory)?;
     let watchers = app::Drain::default();
     let cursor_keys = {
@@ -85,6 +86,7 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
     let api = app::server(ServerOptions {
         listener: listeners.api,
         directory: directory.clone(),
+        audit: audit.clone(),
         cursor_keys,
         workers: directory.arbiters().len().min(MOST_WORKERS),
         drain: watchers.clone(),
@@ -93,7 +95,7 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
     let handles = Api { handle: api.handle(), watchers };
     let mut api = actix_rt::spawn(api);
 
-    let running = Arc::new(Running::new(directory, links));
+    let running = Arc::new(Running::new(directory, links, audit));
     let threshold = start::look_at_free_space(&running, config.data.min_free);
     let upkeep = Upkeep::begin(&running, threshold);
     lifecycle.serve(running.clone());

@@ -17,6 +17,7 @@ use super::{free_space, root_key};
 use crate::actors::{Directory, DirectoryOptions};
 use crate::config::{Config, Durability};
 use crate::domain::pseudonym::RootKey;
+use crate::privacy::audit::{Audit, AuditError, Entry, What, Who};
 use crate::store::{self, Recovered, Store, StoreError, StoreOptions};
 use crate::switch;
 
@@ -88,6 +89,20 @@ pub(super) async fn open(
         clock: None,
     };
     Directory::open(options).map_err(ServeError::Store)
+}
+
+/// Takes up the audit log, and records the start in it before anybody is served.
+pub(super) async fn open_audit(directory: &Arc<Directory>, root: &RootKey) -> Result<Arc<Audit>, ServeError> {
+    let (store, keys) = (directory.store().clone(), root_key::audit_keys(root));
+    // Weakly: the data is closed when everybody has let go of the directory.
+    let clock = Arc::downgrade(directory);
+    let opened = spawn_blocking(move || {
+        let audit = Audit::open(store, keys, move || clock.upgrade().map(|directory| directory.now()))?;
+        audit.record_blocking(Entry::new(Who::Daemon, What::Started { version: env!("CARGO_PKG_VERSION") }))?;
+        Ok(audit)
+    });
+    let opened = opened.await.unwrap_or(Err(AuditError::Closed));
+    opened.map(Arc::new).map_err(ServeError::Audit)
 }
 
 fn tell(recovered: &Recovered) {

@@ -172,6 +172,14 @@ impl Store {
         Ok(records)
     }
 
+    /// All tenants that something was ever stored of, in the order of their names.
+    #[must_use]
+    pub fn tenants(&self) -> Vec<TenantId> {
+        let mut tenants: Vec<_> = self.inner.registry.read().tenant_names().cloned().collect();
+        tenants.sort();
+        tenants
+    }
+
     /// Approximate sizes, from RocksDB's own estimates.
     ///
     /// # Errors

@@ -186,6 +186,10 @@ impl Registry {
         self.releases.iter().map(|(number, known)| (known.tenant, *number))
     }
 
+    pub(super) fn tenant_names(&self) -> impl Iterator<Item = &TenantId> {
+        self.tenants.keys()
+    }
+
     pub(super) fn tenant_name(&self, number: u32) -> Option<&TenantId> {
         self.names.get(&number)
     }

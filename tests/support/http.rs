@@ -73,6 +73,12 @@ impl Http {
         self.send("PUT", path, &[], Some(body))
     }
 
+    /// POST with a JSON body.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &Value) -> HttpAnswer {
+        self.send("POST", path, &[], Some(body))
+    }
+
     /// PATCH with a JSON body.
     #[must_use]
     pub fn patch(&self, path: &str, body: &Value) -> HttpAnswer {

@@ -8,6 +8,7 @@
 //! | [`rpc`] | a switch: JSON-RPC in both framings |
 //! | [`http`] | a voice app over HTTP |
 //! | [`watch`] | a voice app on the WebSocket |
+//! | [`cli`] | the command line beside a daemon |
 //! | [`wait`] | waiting for something to become true |
 #![allow(
     dead_code,
@@ -19,6 +20,7 @@
     reason = "each test file takes what it needs, and a test fails by a panic"
 )]
 
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod http;

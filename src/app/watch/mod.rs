@@ -47,8 +47,9 @@ pub(super) async fn watch(
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     check_origin(request.headers(), &house.config().api.origins)?;
-    let presented = KeyHash::of_handshake(request.headers()).ok_or_else(unauthorized)?;
-    let access = house.access_of(Some(presented))?;
+    let presented = KeyHash::of_handshake(request.headers());
+    let access = house.let_in(presented)?;
+    let presented = presented.ok_or_else(unauthorized)?;
     if house.drain.has_begun() {
         return Err(Refusal::new(Reason::Overloaded, "recalld stops: connect again").into());
     }

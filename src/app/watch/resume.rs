@@ -11,7 +11,6 @@ use super::line::{Line, Stop};
 use super::messages::{self, Happening, Told};
 use super::watched::{Watched, still_current};
 use crate::app::context::{self, FEW_CALLS, Seen, Sight};
-use crate::app::house::note_revealed;
 use crate::domain::ids::{CallId, SessionId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Commit, Effect, Lifetime, Rules, Session};
@@ -114,10 +113,7 @@ impl Watched {
             Effect::VariableDeleted { .. } => self.change(line, happening, cursor, Told::Gone),
             Effect::CallStarted { call, .. } => {
                 let mut context = String::new();
-                let revealed = self.started(line, &mut context, record, call, current).await?;
-                if revealed {
-                    note_revealed(&line.access, 1);
-                }
+                self.started(line, &mut context, record, call, current).await?;
                 let head = self.head(line, "call", cursor);
                 messages::call(head, happening, |out| out.push_str(&context))
             }
@@ -135,12 +131,12 @@ impl Watched {
     /// The context of a call that started: the one of now, else what the log says of it.
     async fn started(
         &self,
-        line: &Line,
+        line: &mut Line,
         out: &mut String,
         record: &LogRecord,
         call: &CallId,
         current: &mut Current,
-    ) -> Result<bool, Stop> {
+    ) -> Result<(), Stop> {
         let directory = line.house.directory.clone();
         let (rules, now) = (directory.rules(self.target.release()), directory.now());
         let sight = line.sight();
@@ -150,11 +146,14 @@ impl Watched {
         }) {
             let seen =
                 Seen { session: &view.session, call: Some(&view.call), rules: &rules, now, most_calls: FEW_CALLS };
-            return Ok(context::write(out, seen, sight));
+            let revealed = context::revealed(&view.session, Some(&view.call), sight);
+            line.reveal(&view.release, revealed.map(|call| (view.session.id, &call.id))).await?;
+            context::write(out, seen, sight);
+            return Ok(());
         }
         let known = current.session(line, &rules, &record.session).await?;
         write_past(out, record, call, known.as_deref(), &rules, sight);
-        Ok(false)
+        Ok(())
     }
 }
 

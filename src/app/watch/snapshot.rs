@@ -11,7 +11,7 @@ use super::target::Target;
 use super::watched::{Phase, Watched};
 use crate::actors::Scope;
 use crate::app::context::{self, FEW_CALLS, Seen};
-use crate::app::house::{note_revealed, unknown_call, unknown_session};
+use crate::app::house::{unknown_call, unknown_session};
 use crate::domain::ids::ReleaseId;
 use crate::domain::session::{Call, Session};
 
@@ -25,31 +25,31 @@ impl Watched {
                 let views = directory.active_sessions(&Scope::Release(&release));
                 let sessions: Vec<Arc<Session>> = views.into_iter().map(|view| view.session).collect();
                 self.note_views(line, &sessions);
-                let mut revealed = 0;
-                for session in sessions {
-                    for call in &session.calls {
-                        revealed += usize::from(self.show(line, &release, &session, Some(call)).await?);
-                    }
-                }
-                if revealed > 0 {
-                    note_revealed(&line.access, revealed);
+                let sight = line.sight();
+                let each = || sessions.iter().flat_map(|session| session.calls.iter().map(move |call| (session, call)));
+                let revealed = each().filter_map(|(session, call)| {
+                    context::revealed(session, Some(call), sight).map(|call| (session.id, &call.id))
+                });
+                line.reveal(&release, revealed).await?;
+                for (session, call) in each() {
+                    self.show(line, &release, session, Some(call)).await?;
                 }
             }
             Target::Session(release, id) => {
                 let found = directory.find_session(&release.tenant, &id).await?;
                 let session = found.ok_or_else(unknown_session)?.session;
                 self.note_views(line, std::slice::from_ref(&session));
-                if self.show(line, &release, &session, None).await? {
-                    note_revealed(&line.access, 1);
-                }
+                let revealed = context::revealed(&session, None, line.sight());
+                line.reveal(&release, revealed.map(|call| (session.id, &call.id))).await?;
+                self.show(line, &release, &session, None).await?;
             }
             Target::Call(release, id, call) => {
                 let found = directory.find_call(&release.tenant, &call).await?;
                 let view = found.filter(|view| view.session.id == id).ok_or_else(unknown_call)?;
                 self.note_views(line, std::slice::from_ref(&view.session));
-                if self.show(line, &release, &view.session, Some(&view.call)).await? {
-                    note_revealed(&line.access, 1);
-                }
+                let revealed = context::revealed(&view.session, Some(&view.call), line.sight());
+                line.reveal(&release, revealed.map(|call| (id, &call.id))).await?;
+                self.show(line, &release, &view.session, Some(&view.call)).await?;
             }
         }
         Ok(())
@@ -68,16 +68,15 @@ impl Watched {
         release: &ReleaseId,
         session: &Session,
         call: Option<&Call>,
-    ) -> Result<bool, Stop> {
+    ) -> Result<(), Stop> {
         let directory = line.house.directory.clone();
         let (rules, now) = (directory.rules(release), directory.now());
         let mut message = self.head(line, "snapshot", Cursor::Snapshot);
         message.push_str(",\"context\":");
         let most_calls = if call.is_some() { FEW_CALLS } else { usize::MAX };
         let seen = Seen { session, call, rules: &rules, now, most_calls };
-        let revealed = context::write(&mut message, seen, line.sight());
+        context::write(&mut message, seen, line.sight());
         message.push('}');
-        self.send(line, message).await?;
-        Ok(revealed)
+        self.send(line, message).await
     }
 }

@@ -261,11 +261,11 @@ impl Socket {
         let (revision, context) = match one {
             One::Session(session) => {
                 let view = house.session(access, &session).await?;
-                (view.session.revision, house.context(access, &view.release, &view.session, None))
+                (view.session.revision, house.context(access, &view.release, &view.session, None).await?)
             }
             One::Call(call) => {
                 let view = house.call(access, &call).await?;
-                let context = house.context(access, &view.release, &view.session, Some(&view.call));
+                let context = house.context(access, &view.release, &view.session, Some(&view.call)).await?;
                 (view.session.revision, context)
             }
         };

@@ -8,7 +8,6 @@ use super::messages::{self, Happening, Told};
 use super::target::Target;
 use crate::actors::{Delivery, Event, Subscription};
 use crate::app::context::{self, FEW_CALLS, Seen};
-use crate::app::house::note_revealed;
 use crate::domain::session::{Effect, Lifetime, Session, Variable};
 
 /// Most events that are sent before others get their turn.
@@ -183,16 +182,20 @@ impl Watched {
         } else if let Effect::VariableDeleted { .. } = effect {
             self.change(line, happening, cursor, Told::Gone)
         } else {
-            let mut revealed = false;
-            let head = self.head(line, "call", cursor);
-            let message = messages::call(head, happening, |out| {
-                let seen = Seen { session, call: event.call.as_deref(), rules: &rules, now, most_calls: FEW_CALLS };
-                revealed = context::write(out, seen, sight);
-            });
-            if revealed {
-                note_revealed(&line.access, 1);
+            match effect {
+                // The only one of these messages that holds a context.
+                Effect::CallStarted { .. } => {
+                    let revealed = context::revealed(session, event.call.as_deref(), sight);
+                    line.reveal(&event.release, revealed.map(|call| (session.id, &call.id))).await?;
+                }
+                Effect::CallEnded { call, .. } => line.forget(session.id, call),
+                _ => {}
             }
-            message
+            let head = self.head(line, "call", cursor);
+            messages::call(head, happening, |out| {
+                let seen = Seen { session, call: event.call.as_deref(), rules: &rules, now, most_calls: FEW_CALLS };
+                context::write(out, seen, sight);
+            })
         };
         match message {
             Some(message) => self.send(line, message).await,

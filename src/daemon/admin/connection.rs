@@ -16,9 +16,11 @@ use tokio_util::codec::{FramedRead, LinesCodec};
 use super::request::{Request, Wanted, refused};
 use super::socket::{AdminSocket, SocketFile};
 use super::watch::Watch;
-use super::{calls, sessions, status};
+use super::{audit, calls, session_id, sessions, status};
 use crate::daemon::lifecycle::{Lifecycle, Running};
+use crate::domain::ids::ReleaseId;
 use crate::domain::refusal::{Reason, Refusal};
+use crate::privacy::audit::{Entry, What, Who};
 
 const MOST_CONNECTIONS: usize = 64;
 /// Longest line of a client.
@@ -59,9 +61,11 @@ async fn accept(listener: UnixListener, lifecycle: Arc<Lifecycle>) {
 }
 
 async fn run(stream: UnixStream, lifecycle: Arc<Lifecycle>, _place: OwnedSemaphorePermit) {
+    // The kernel knows who it is. Without its word nobody is served: what is done here may have to be audited.
+    let Ok(uid) = stream.peer_cred().map(|peer| peer.uid()) else { return };
     let (reading, writing) = stream.into_split();
     let lines = FramedRead::new(reading, LinesCodec::new_with_max_length(LINE));
-    let mut connection = Connection { lines, writing };
+    let mut connection = Connection { lines, writing, uid };
     // Whatever ends it, the client sees the end.
     let _ended = connection.serve(&lifecycle).await;
 }
@@ -72,6 +76,8 @@ struct Gone;
 struct Connection {
     lines: FramedRead<OwnedReadHalf, LinesCodec>,
     writing: OwnedWriteHalf,
+    /// The user who asks.
+    uid: u32,
 }
 
 impl Connection {
@@ -85,7 +91,7 @@ impl Connection {
                 (Ok(Request::Watch(wanted)), Some(running)) => {
                     return self.watch(&wanted, running, lifecycle).await;
                 }
-                (Ok(request), Some(running)) => answer(request, running, lifecycle).await,
+                (Ok(request), Some(running)) => answer(request, running, lifecycle, self.uid).await,
                 (Err(refusal), _) => Err(refusal),
                 (_, None) => Err(Refusal::new(Reason::Overloaded, "recalld starts or ends: ask again in a moment")),
             };
@@ -95,7 +101,10 @@ impl Connection {
     }
 
     async fn watch(&mut self, wanted: &Wanted, running: Arc<Running>, lifecycle: &Lifecycle) -> Result<(), Gone> {
-        let begun = Watch::begin(running.directory.publisher(), wanted);
+        let begun = match self.audit_watch(wanted, &running).await {
+            Ok(()) => Watch::begin(running.directory.publisher(), wanted),
+            Err(refusal) => Err(refusal),
+        };
         // What runs must be able to end while somebody watches.
         drop(running);
         let (watch, first) = match begun {
@@ -117,6 +126,20 @@ impl Connection {
         }
     }
 
+    /// Whoever watches values sees what callers said: that is recorded first.
+    async fn audit_watch(&self, wanted: &Wanted, running: &Running) -> Result<(), Refusal> {
+        if !wanted.values {
+            return Ok(());
+        }
+        let entry = Entry::new(Who::Operator { uid: self.uid }, What::ValuesWatched);
+        let entry = match wanted.release()? {
+            (Some(tenant), Some(instance)) => entry.of_release(&ReleaseId { tenant, instance }),
+            (Some(tenant), None) => entry.of_tenant(&tenant),
+            (None, _) => entry,
+        };
+        Ok(running.audit.record(entry).await?)
+    }
+
     async fn send(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(WRITE_WITHIN, self.writing.write_all(lines.as_bytes())).await {
             Ok(Ok(())) => Ok(()),
@@ -125,12 +148,18 @@ impl Connection {
     }
 }
 
-async fn answer(request: Request, running: Arc<Running>, lifecycle: &Lifecycle) -> Result<String, Refusal> {
-    if let Request::Session { tenant, session_id } = request {
-        return sessions::one(&running.directory, &tenant, &session_id).await;
-    }
+async fn answer(request: Request, running: Arc<Running>, lifecycle: &Lifecycle, uid: u32) -> Result<String, Refusal> {
+    let request = match request {
+        Request::Session { tenant, session_id } => {
+            return sessions::one(&running.directory, &tenant, &session_id).await;
+        }
+        Request::SessionId(asked) => return session_id::answer(&running, asked, uid).await,
+        other => other,
+    };
     let phase = lifecycle.phase();
     let answered = spawn_blocking(move || match request {
+        Request::Audit(part) => audit::list(&running.audit, &part),
+        Request::AuditVerify(against) => audit::verify(&running.audit, &against),
         Request::Calls(part) => calls::answer(&running.directory, &part),
         Request::Sessions(part) => sessions::list(&running.directory, &part),
         _ => status::answer(&running, phase),

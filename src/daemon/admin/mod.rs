@@ -1,4 +1,4 @@
-//! The admin socket: what `recalld status`, `calls`, `sessions` and `watch` ask. One JSON object a line, question and
+//! The admin socket: what `recalld status`, `calls`, `sessions`, `watch`, `audit` and `session-id` ask. One JSON object a line, question and
 //! answer; `watch` is answered with a stream. No answer holds a number.
 //!
 //! | file | subject |
@@ -9,10 +9,14 @@
 //! | `status` | how the daemon is |
 //! | `calls`, `sessions` | what is going on, in parts |
 //! | `watch` | what happens from now on |
+//! | `audit` | the audit log, and whether its chain is whole |
+//! | `session_id` | the session ID of a number |
 
+mod audit;
 mod calls;
 mod connection;
 mod request;
+mod session_id;
 mod sessions;
 mod socket;
 mod status;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{audit, session_id};
 use crate::domain::ids::{InstanceId, ReleaseId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
 
@@ -16,8 +17,16 @@ pub(super) enum Request {
     Status,
     Calls(Part),
     Sessions(Part),
-    Session { tenant: String, session_id: String },
+    Session {
+        tenant: String,
+        session_id: String,
+    },
     Watch(Wanted),
+    Audit(audit::Part),
+    #[serde(rename = "audit_verify")]
+    AuditVerify(audit::Against),
+    #[serde(rename = "session_id")]
+    SessionId(session_id::Asked),
 }
 
 /// One part of a list.
@@ -45,7 +54,8 @@ impl Request {
         serde_json::from_str(line).map_err(|error| {
             // What serde says of a wrong value repeats it.
             let place = format!("the request cannot be read at column {}: ", error.column());
-            let known = "it is an object with `op`: status, calls, sessions, session or watch";
+            let known =
+                "it is an object with `op`: status, calls, sessions, session, watch, audit, audit_verify or session_id";
             Refusal::new(Reason::InvalidParams, place + known)
         })
     }

@@ -74,9 +74,6 @@ impl Watch {
             (Some(tenant), None) => (Filter::Tenant(tenant), None),
             (None, instance) => (Filter::All, instance),
         };
-        if wanted.values {
-            tracing::info!("an operator watches values of variables");
-        }
         let notify = Arc::new(Notify::new());
         let subscription = publisher.subscribe(filter, notify.clone());
         Ok((Self { subscription, notify, instance, values: wanted.values }, line(&Synced { kind: "synced" })?))

@@ -24,6 +24,7 @@ pub(super) fn render(lifecycle: &Lifecycle) -> String {
         stored(&mut out, &running);
         writer(&mut out, &running);
         watchers(&mut out, &running);
+        audit(&mut out, &running);
         links(&mut out, &running);
     }
     out.into_text()
@@ -87,6 +88,11 @@ fn watchers(out: &mut Exposition, running: &Running) {
     out.one(Kind::Gauge, "recalld_log_sequence", "Last durable place of the log", publisher.durable());
     out.one(Kind::Gauge, "recalld_watchers", "Subscriptions", publisher.watchers());
     out.one(Kind::Gauge, "recalld_publisher_queue_commits", "Commits that wait", publisher.backlog());
+}
+
+fn audit(out: &mut Exposition, running: &Running) {
+    let entries = running.audit.head().sequence();
+    out.one(Kind::Counter, "recalld_audit_entries_total", "Entries of the audit log", entries);
 }
 
 fn links(out: &mut Exposition, running: &Running) {
