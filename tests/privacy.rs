@@ -102,6 +102,26 @@ fn day(daemon: &Daemon, name: &str, answers: &mut Answers) {
         edge.send_document(&format!("{{\"from\":\"+4930{digits}\",{}", TEXTS[0]));
         answers.0.push(edge.next_document().unwrap().to_string());
 
+        // Who asks with a number: voice apps and operators.
+        let number = format!("+4930{digits}");
+        let found = http.post("/v1/lookup", &json!({"number": number, "instance_id": "support-de"})).ok();
+        assert_eq!(found["session_id"], session);
+        for asked in [
+            json!({"number": CALLED, "instance_id": "support-de"}),
+            json!({"number": number, "instance_id": "nothing"}),
+            json!({"number": [number], "instance_id": "support-de"}),
+            json!({"number": number, "instance_id": "support-de", "region": number}),
+            json!({"number": number, "instance_id": number}),
+        ] {
+            answers.0.push(http.post("/v1/lookup", &asked).problem().1);
+            answers.0.push(http.post("/v1/lookup", &asked).text);
+        }
+        for instance in ["support-de", "sales-us", "nothing"] {
+            let words = ["session-id", "--tenant", "acme", "--instance", instance, "--number", "-", "--json"];
+            let ran = daemon.recalld_with(&words, &format!("{number}\n"));
+            answers.0.extend([ran.out, ran.err]);
+        }
+
         let mut hidden = start(&format!("{call}-h"), digits);
         hidden["privacy"] = json!("id;header");
         assert_eq!(edge.ok("call.start", &hidden)["anonymous"], true);
@@ -121,6 +141,11 @@ fn day(daemon: &Daemon, name: &str, answers: &mut Answers) {
             edge.end(&call);
         }
     }
+    let audited = daemon.recalld(&["audit", "export"]).out;
+    for what in ["number_revealed", "number_looked_up", "session_id_asked"] {
+        assert!(audited.contains(what), "{audited}");
+    }
+    answers.0.push(audited);
 }
 
 /// What the admin socket says of the running calls and their sessions.
