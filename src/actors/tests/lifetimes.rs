@@ -10,8 +10,8 @@ use crate::domain::time::Timestamp;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn at_noon() -> Option<Clock> {
-    Some(Clock::manual(Timestamp::from_unix_millis(1_790_000_000_000)))
+fn at_noon() -> Clock {
+    Clock::manual(Timestamp::from_unix_millis(1_790_000_000_000))
 }
 
 struct Watcher {
@@ -53,7 +53,7 @@ impl Watcher {
 #[test]
 fn session_variables_of_a_sleeping_session_end_after_its_retention_and_are_announced() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let told = answered(house.start("support-de", "1", anna())).await.expect("a context");
         answered(house.set("1", "ticket", "1", Lifetime::Session)).await.expect("a revision");
         answered(house.set("1", "language", "\"de\"", Lifetime::User)).await.expect("a revision");
@@ -76,7 +76,7 @@ fn session_variables_of_a_sleeping_session_end_after_its_retention_and_are_annou
 #[test]
 fn activity_moves_the_end_and_an_entry_of_the_index_is_renewed() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let told = answered(house.start("support-de", "1", anna())).await.expect("a context");
         answered(house.set("1", "ticket", "1", Lifetime::Session)).await.expect("a revision");
         answered(house.end("1")).await.expect("the end is answered");
@@ -107,7 +107,7 @@ fn a_ttl_ends_in_an_active_call_and_over_a_restart() {
         Command::Change(change)
     };
     actix_rt::System::new().block_on(async {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let watcher = Watcher::of(&house);
         answered(house.start("support-de", "1", anna())).await.expect("a context");
         assert_eq!(watcher.hears().await, "started");
@@ -135,7 +135,7 @@ fn what_became_due_while_the_daemon_was_down_ends_at_the_next_start() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let path = place.path().to_owned();
     actix_rt::System::new().block_on(async {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         for caller in 1..=20 {
             let (call, from) = (caller.to_string(), format!("sip:+4930231250{caller:02}@example.com"));
             answered(house.start("support-de", &call, &from)).await.expect("a context");
@@ -173,7 +173,7 @@ fn what_became_due_while_the_daemon_was_down_ends_at_the_next_start() {
 #[test]
 fn a_withheld_session_goes_with_its_data() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let withheld = "sip:anonymous@anonymous.invalid";
         let told = answered(house.start("support-de", "1", withheld)).await.expect("a context");
         answered(house.set("1", "topic", "1", Lifetime::Session)).await.expect("a revision");
@@ -194,7 +194,7 @@ fn a_withheld_session_goes_with_its_data() {
 #[test]
 fn a_call_whose_end_never_comes_is_reaped_and_leaves_the_session_variables() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         answered(house.start("support-de", "1", anna())).await.expect("a context");
         answered(house.set("1", "ticket", "1", Lifetime::Session)).await.expect("a revision");
         answered(house.set("1", "step", "1", Lifetime::Call)).await.expect("a revision");

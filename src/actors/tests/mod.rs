@@ -170,8 +170,8 @@ impl House {
     pub(super) async fn rests(&self) {
         for _ in 0..2_000 {
             let counts = self.directory.counts();
-            if counts.active_calls == 0 && counts.active_sessions == 0 {
-                assert_eq!(counts.session_memory, 0, "what is counted in is counted out");
+            // An actor counts its memory out a moment after it has left the directory.
+            if counts.active_calls == 0 && counts.active_sessions == 0 && counts.session_memory == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
