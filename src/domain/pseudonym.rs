@@ -118,6 +118,18 @@ pub struct PseudonymKey {
 }
 
 impl PseudonymKey {
+    /// A version that was stored, because the root key it was derived from is replaced.
+    #[must_use]
+    pub const fn from_stored(version: u32, key: Zeroizing<[u8; KEY_BYTES]>) -> Self {
+        Self { version, key }
+    }
+
+    /// The key itself, to be wrapped and stored when the root key is replaced.
+    #[must_use]
+    pub fn secret(&self) -> &[u8; KEY_BYTES] {
+        &self.key
+    }
+
     /// Which version it is.
     #[must_use]
     pub const fn version(&self) -> u32 {

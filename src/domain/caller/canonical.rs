@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use super::normalise::RULE_VERSION;
+
 /// What kind of caller ID it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CallerClass {
@@ -23,6 +25,9 @@ pub enum CallerClass {
 pub struct CanonicalCallerId {
     text: Zeroizing<String>,
     class: CallerClass,
+    rule_version: u16,
+    /// What older rules make of the same caller, by falling version.
+    former: Vec<CanonicalCallerId>,
 }
 
 impl CanonicalCallerId {
@@ -48,13 +53,30 @@ impl CanonicalCallerId {
         for part in parts {
             text.push_str(part);
         }
-        Self { text, class }
+        Self { text, class, rule_version: RULE_VERSION, former: Vec::new() }
+    }
+
+    /// Says which rules made it, and what the rules before them made.
+    pub(super) fn made_by(self, rule_version: u16, former: Vec<Self>) -> Self {
+        Self { rule_version, former, ..self }
     }
 
     /// The plain text, for the calculation of a pseudonym and for comparing callers in memory.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.text
+    }
+
+    /// The version of the rules that made it.
+    #[must_use]
+    pub const fn rule_version(&self) -> u16 {
+        self.rule_version
+    }
+
+    /// This form and what older rules make of the same caller, the newest first: an alias may lead to her by each of
+    /// them.
+    pub fn forms(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.former)
     }
 
     /// What kind of caller ID it is.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`uri`] | what user and host a header or a URI names |
 //! | `normalise` | which canonical form a user part has |
+//! | `rules` | which version of the rules is in force, and what older ones make of a caller |
 //! | `sources` | which header counts, and what of it is used and shown |
 //! | [`withheld`] | whether the caller wants to stay unknown |
 //! | `assurance` | how far the caller ID can be trusted |
@@ -15,6 +16,7 @@ mod details;
 mod mask;
 mod normalise;
 mod region;
+mod rules;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -28,4 +30,5 @@ pub use mask::mask;
 pub use normalise::{RULE_VERSION, canonical_form};
 pub(super) use normalise::{is_number_text, valid_number};
 pub use region::{InvalidRegion, Region};
-pub use sources::{Caller, CallerSource, Evidence, Trunk, identify};
+pub use rules::{RULES, RuleSet, RuleSets};
+pub use sources::{Caller, CallerSource, Evidence, Trunk, identify, identify_by};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::assurance::{self, Assurance};
 use super::canonical::CanonicalCallerId;
 use super::details::{CallerNumber, Presentation};
-use super::normalise::canonical_form;
 use super::region::Region;
+use super::rules::{RULES, RuleSet, RuleSets};
 use super::uri::{self, Address, Scheme};
 use super::withheld;
 
@@ -85,10 +85,16 @@ pub struct Caller {
 /// Decides who is calling.
 #[must_use]
 pub fn identify(evidence: &Evidence<'_>, trunk: &Trunk<'_>) -> Caller {
+    identify_by(&RULES, evidence, trunk)
+}
+
+/// Decides who is calling by these rules.
+#[must_use]
+pub fn identify_by(rules: &RuleSets<'_>, evidence: &Evidence<'_>, trunk: &Trunk<'_>) -> Caller {
     let candidates = Candidates::read(evidence, trunk.trust_identity);
     let hidden = candidates.hidden(evidence);
     let is_hidden = hidden == Some(Presentation::Restricted);
-    let found = if hidden.is_none() { candidates.first_usable(trunk) } else { None };
+    let found = if hidden.is_none() { candidates.first_usable(&rules.newest, trunk) } else { None };
     let number = found.as_ref().map(|found| CallerNumber::new(found.canonical.shown().to_owned()));
     let display = || {
         let given = evidence.display.and_then(uri::read_display);
@@ -97,7 +103,7 @@ pub fn identify(evidence: &Evidence<'_>, trunk: &Trunk<'_>) -> Caller {
     };
     if let Some(id) = evidence.user_id.filter(|id| is_user_id(id)) {
         return Caller {
-            canonical: Some(CanonicalCallerId::user_id(id)),
+            canonical: Some(rules.with_former((rules.newest.of_user_id)(id), |set| Some((set.of_user_id)(id)))),
             presentation: if is_hidden { Presentation::Restricted } else { Presentation::Allowed },
             source: CallerSource::UserId,
             assurance: assurance::at_start(CallerSource::UserId, trunk.trust_identity, evidence.verstat),
@@ -117,7 +123,9 @@ pub fn identify(evidence: &Evidence<'_>, trunk: &Trunk<'_>) -> Caller {
         };
     };
     Caller {
-        canonical: Some(canonical),
+        canonical: Some(
+            rules.with_former(canonical, |set| candidates.first_usable(set, trunk).map(|found| found.canonical)),
+        ),
         presentation: Presentation::Allowed,
         source,
         assurance: assurance::at_start(source, trunk.trust_identity, evidence.verstat),
@@ -167,9 +175,9 @@ impl<'a> Candidates<'a> {
         Some(if said.any(|word| word == Presentation::Restricted) { Presentation::Restricted } else { first })
     }
 
-    fn first_usable(&self, trunk: &Trunk<'_>) -> Option<Found<'_, 'a>> {
+    fn first_usable(&self, rules: &RuleSet, trunk: &Trunk<'_>) -> Option<Found<'_, 'a>> {
         self.0.iter().find_map(|(source, address)| {
-            canonical_form(address, trunk).map(|canonical| Found { canonical, source: *source, address })
+            (rules.of_address)(address, trunk).map(|canonical| Found { canonical, source: *source, address })
         })
     }
 }

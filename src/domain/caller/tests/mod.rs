@@ -3,6 +3,7 @@
 mod assurance;
 mod corpus;
 mod properties;
+mod rules;
 mod shown;
 mod sources;
 mod uri;
