@@ -1,51 +1,42 @@
 //! Tenant data keys, apart from the data: one small file per tenant under `<data>/keys/`. The keys are
 //! random and wrapped by a key derived from the root key, so that destroying the file makes everything
-//! of that tenant unreadable, wherever copies of the data lie.
+//! of that tenant unreadable, wherever copies of the data lie. Normally a file holds one version; while old
+//! records are rewritten after a rotation it holds the old one too.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::error::StoreError;
+use super::wrapping::{KeyPurpose, Owner, PlainKey, WrappedKey, Wrapping, random_key};
 use crate::domain::ids::TenantId;
 
 /// The unwrapped keys of a tenant with their versions.
-pub(super) type Keys = Vec<(u32, Zeroizing<[u8; 32]>)>;
+pub(super) type Keys = Vec<(u32, PlainKey)>;
 
 /// Form of the file.
 const FORM: u8 = 1;
+/// The version that every tenant starts with.
+const FIRST_VERSION: u32 = 1;
 
 #[derive(Serialize, Deserialize)]
 struct KeyFile {
     keys: Vec<WrappedKey>,
 }
 
-#[derive(Serialize, Deserialize)]
-struct WrappedKey {
-    version: u32,
-    nonce: [u8; 24],
-    wrapped: [u8; 32],
-    tag: [u8; 16],
-}
-
 /// The directory of the wrapped keys.
 pub(super) struct KeyDirectory {
     path: PathBuf,
-    wrapping: XChaCha20Poly1305,
+    wrapping: Wrapping,
 }
 
 impl KeyDirectory {
     pub(super) fn open(path: PathBuf, wrapping_key: &[u8; 32]) -> Result<Self, StoreError> {
         fs::create_dir_all(&path).map_err(|error| StoreError::io(&path, error))?;
-        Ok(Self { path, wrapping: XChaCha20Poly1305::new(wrapping_key.into()) })
+        Ok(Self { path, wrapping: Wrapping::new(wrapping_key) })
     }
 
     fn file(&self, tenant: u32) -> PathBuf {
@@ -63,56 +54,31 @@ impl KeyDirectory {
         let unusable = || StoreError::KeyMissing(tenant.clone());
         let Some((&FORM, encoded)) = bytes.split_first() else { return Err(unusable()) };
         let file: KeyFile = postcard::from_bytes(encoded).map_err(|_| unusable())?;
-        file.keys
-            .iter()
-            .map(|key| {
-                let mut plain = Zeroizing::new(key.wrapped);
-                self.wrapping
-                    .decrypt_inout_detached(
-                        &XNonce::from(key.nonce),
-                        &binding(number, tenant, key.version),
-                        plain.as_mut_slice().into(),
-                        &Tag::from(key.tag),
-                    )
-                    .map_err(|_| unusable())?;
-                Ok((key.version, plain))
-            })
-            .collect::<Result<_, _>>()
-            .map(Some)
+        let owner = owner(number, tenant);
+        let unwrapped = |key: &WrappedKey| Some((key.version, self.wrapping.unwrap(&owner, key)?));
+        file.keys.iter().map(unwrapped).collect::<Option<_>>().ok_or_else(unusable).map(Some)
     }
 
     /// Makes the first key of a new tenant. It is on disk when this returns.
     pub(super) fn create(&self, number: u32, tenant: &TenantId) -> Result<Keys, StoreError> {
-        let random = |bytes: &mut [u8]| {
-            SysRng.try_fill_bytes(bytes).map_err(|error| StoreError::io(Path::new("getrandom"), error))
-        };
-        let mut key = Zeroizing::new([0; 32]);
-        random(key.as_mut_slice())?;
-        let mut nonce = [0; 24];
-        random(&mut nonce)?;
-        let version = 1;
-        let mut wrapped = *key;
-        let tag = self
-            .wrapping
-            .encrypt_inout_detached(
-                &XNonce::from(nonce),
-                &binding(number, tenant, version),
-                wrapped.as_mut_slice().into(),
-            )
-            .map_err(|_| StoreError::KeyMissing(tenant.clone()))?;
-        let file = KeyFile { keys: vec![WrappedKey { version, nonce, wrapped, tag: tag.into() }] };
-        let bytes = postcard::to_extend(&file, vec![FORM]).map_err(|_| StoreError::KeyMissing(tenant.clone()))?;
-        write_durably(&self.file(number), &bytes)?;
-        Ok(vec![(version, key)])
+        let keys = vec![(FIRST_VERSION, random_key()?)];
+        self.store(number, tenant, &keys)?;
+        Ok(keys)
+    }
+
+    /// Replaces the keys of a tenant. They are on disk when this returns; those left out are gone.
+    pub(super) fn store(&self, number: u32, tenant: &TenantId, keys: &Keys) -> Result<(), StoreError> {
+        let owner = owner(number, tenant);
+        let keys =
+            keys.iter().map(|(version, key)| self.wrapping.wrap(&owner, *version, key)).collect::<Result<_, _>>()?;
+        let bytes =
+            postcard::to_extend(&KeyFile { keys }, vec![FORM]).map_err(|_| StoreError::KeyMissing(tenant.clone()))?;
+        write_durably(&self.file(number), &bytes)
     }
 }
 
-fn binding(number: u32, tenant: &TenantId, version: u32) -> Vec<u8> {
-    let mut data = b"recalld/data-key".to_vec();
-    data.extend_from_slice(&number.to_be_bytes());
-    data.extend_from_slice(&version.to_be_bytes());
-    data.extend_from_slice(tenant.as_str().as_bytes());
-    data
+fn owner(number: u32, tenant: &TenantId) -> Owner<'_> {
+    Owner { purpose: KeyPurpose::Data, number, name: tenant.as_str() }
 }
 
 /// Replaces a small file so that after a power loss either the old or the new one is there, whole.

@@ -56,6 +56,18 @@ pub enum StoreError {
     /// The tenant's data key was destroyed or lost: nothing of the tenant can be read any more.
     #[error("the data key of tenant {0} is missing or cannot be unwrapped: restore the file under keys/, or purge it")]
     KeyMissing(TenantId),
+    /// Nothing of this tenant was ever stored.
+    #[error("tenant {0} has nothing stored: check the name, and that the configuration has a release of it")]
+    UnknownTenant(TenantId),
+    /// Another process has the data directory open.
+    #[error("the data directory is in use: stop recalld first")]
+    InUse,
+    /// A change of the root key was interrupted.
+    #[error(
+        "a change of the root key was interrupted: run `recalld key reroot` again with the same old and new key, it goes \
+         on where it stopped"
+    )]
+    RerootUnfinished,
     /// The log no longer goes back that far.
     #[error("the log was trimmed up to {trimmed}, it cannot be read from an earlier place: start from a snapshot")]
     Trimmed {

@@ -61,6 +61,30 @@ pub(super) fn alias_key(tenant: u32, key_version: u32, rule_version: u16, value:
         .with(value)
 }
 
+/// What stands before all aliases of a tenant under one key version, and behind them.
+pub(super) fn alias_bounds(tenant: u32, key_version: u32) -> (Key, Key) {
+    let of = |version: u32| Key::new().with(&tenant.to_be_bytes()).with(&version.to_be_bytes());
+    match key_version.checked_add(1) {
+        Some(next) => (of(key_version), of(next)),
+        None => (of(key_version), tenant_bounds(tenant).1),
+    }
+}
+
+/// What stands before everything of a tenant in a family whose keys begin with it, and behind it.
+pub(super) fn tenant_bounds(tenant: u32) -> (Key, Key) {
+    let from = Key::new().with(&tenant.to_be_bytes());
+    match tenant.checked_add(1) {
+        Some(next) => (from, Key::new().with(&next.to_be_bytes())),
+        // Longer than any key with this beginning.
+        None => (from, Key::new().with(&[0xff; 64])),
+    }
+}
+
+/// Key version and rule version of an `aliases` key.
+pub(super) fn read_alias_versions(key: &[u8]) -> Option<(u32, u16)> {
+    Some((read_u32(key, 4)?, key.get(8..10)?.try_into().ok().map(u16::from_be_bytes)?))
+}
+
 /// `expiry`: deadline in milliseconds since the Unix epoch, tenant, session ID. Before the epoch there are no deadlines.
 pub(super) fn expiry_key(at: Timestamp, tenant: u32, session: &SessionId) -> Key {
     expiry_bound(at).with(&tenant.to_be_bytes()).with(session.as_bytes())
@@ -153,12 +177,29 @@ mod tests {
         }
         assert_eq!(log_sequence(log_key(1, 2, u64::MAX).as_ref()), Some(u64::MAX));
         assert_eq!(alias_key(1, 2, 3, &[4; 32]).as_ref().len(), 42);
+        assert_eq!(read_alias_versions(alias_key(1, 2, 3, &[4; 32]).as_ref()), Some((2, 3)));
     }
 
     #[test]
     fn log_keys_sort_by_sequence_within_a_release() {
         assert!(log_key(1, 1, 255).as_ref() < log_key(1, 1, 256).as_ref());
         assert!(log_key(1, 1, u64::MAX).as_ref() < log_key(1, 2, 0).as_ref());
+    }
+
+    #[test]
+    fn bounds_hold_all_of_theirs_and_nothing_else() {
+        for (tenant, version) in [(1, 2), (1, u32::MAX), (u32::MAX, 2), (u32::MAX, u32::MAX)] {
+            for (from, to) in [alias_bounds(tenant, version), tenant_bounds(tenant)] {
+                for value in [[0; 32], [0xff; 32]] {
+                    let key = alias_key(tenant, version, u16::MAX, &value);
+                    assert!(from.as_ref() <= key.as_ref() && key.as_ref() < to.as_ref(), "{tenant} {version}");
+                }
+            }
+        }
+        let (from, to) = alias_bounds(1, 2);
+        assert!(alias_key(1, 1, u16::MAX, &[0xff; 32]).as_ref() < from.as_ref());
+        assert!(to.as_ref() <= alias_key(1, 3, 0, &[0; 32]).as_ref());
+        assert!(tenant_bounds(1).1.as_ref() <= alias_key(2, 0, 0, &[0; 32]).as_ref());
     }
 
     #[test]

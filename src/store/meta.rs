@@ -33,29 +33,58 @@ const DAMAGED_PREFIX: &[u8] = b"d/";
 /// The file beside the database that is read before the database is opened, because opening writes.
 const STAMP: &str = "recalld-data";
 
+/// What the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stamp {
+    format: u32,
+    /// Recognises the root key.
+    pub(super) key_check: [u8; 16],
+    /// Recognises the root key that is about to take its place.
+    pub(super) successor: Option<[u8; 16]>,
+}
+
+impl Stamp {
+    /// None if there is no such file.
+    pub(super) fn read(data: &Path) -> Result<Option<Self>, StoreError> {
+        let path = data.join(STAMP);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io(&path, error)),
+        };
+        let unreadable = StoreError::Incomplete("the file recalld-data cannot be read");
+        let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let check = |hex: &str| HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok();
+        let format = line("format").and_then(|number| number.parse().ok()).ok_or(unreadable.clone())?;
+        if format > FORMAT {
+            return Err(StoreError::NewerFormat { found: format, known: FORMAT });
+        }
+        let key_check = line("key-check").and_then(check).ok_or(unreadable.clone())?;
+        let successor = line("key-successor").map(|hex| check(hex).ok_or(unreadable)).transpose()?;
+        Ok(Some(Self { format, key_check, successor }))
+    }
+
+    /// It is on disk when this returns.
+    pub(super) fn write(&self, data: &Path) -> Result<(), StoreError> {
+        let successor = self.successor.as_ref().map(|check| format!("key-successor {}\n", HEXLOWER.encode(check)));
+        let key_check = HEXLOWER.encode(&self.key_check);
+        let text = format!("format {}\nkey-check {key_check}\n{}", self.format, successor.unwrap_or_default());
+        write_durably(&data.join(STAMP), text.as_bytes())
+    }
+}
+
 /// Refuses a data directory of another root key or a later format before anything in it is touched, and
 /// stamps a new one.
 pub(super) fn check_stamp(data: &Path, database: &Path, key_check: &[u8; 16]) -> Result<(), StoreError> {
-    let path = data.join(STAMP);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            if database.exists() {
-                return Err(StoreError::Incomplete("the file recalld-data is missing beside the database"));
-            }
-            let text = format!("format {FORMAT}\nkey-check {}\n", HEXLOWER.encode(key_check));
-            return write_durably(&path, text.as_bytes());
+    match Stamp::read(data)? {
+        None if database.exists() => {
+            Err(StoreError::Incomplete("the file recalld-data is missing beside the database"))
         }
-        Err(error) => return Err(StoreError::io(&path, error)),
-    };
-    let unreadable = StoreError::Incomplete("the file recalld-data cannot be read");
-    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    let found = line("format").and_then(|number| number.parse().ok()).ok_or(unreadable.clone())?;
-    if found > FORMAT {
-        return Err(StoreError::NewerFormat { found, known: FORMAT });
+        None => Stamp { format: FORMAT, key_check: *key_check, successor: None }.write(data),
+        Some(Stamp { successor: Some(_), .. }) => Err(StoreError::RerootUnfinished),
+        Some(stamp) if stamp.key_check != *key_check => Err(StoreError::WrongRootKey),
+        Some(_) => Ok(()),
     }
-    let check = line("key-check").and_then(|hex| HEXLOWER.decode(hex.as_bytes()).ok()).ok_or(unreadable)?;
-    if check != key_check { Err(StoreError::WrongRootKey) } else { Ok(()) }
 }
 
 /// What is made once, when the database is made, and checked at each start. Gives the epoch.
@@ -75,11 +104,23 @@ pub(super) fn check_database(db: &DB, key_check: &[u8; 16]) -> Result<[u8; 16], 
     if found > FORMAT {
         return Err(StoreError::NewerFormat { found, known: FORMAT });
     }
-    if db.get_pinned_cf(meta, KEY_CHECK_KEY)?.is_none_or(|check| *check != key_check[..]) {
+    if self::key_check(db)? != *key_check {
         return Err(StoreError::WrongRootKey);
     }
     let epoch = db.get_pinned_cf(meta, EPOCH_KEY)?.ok_or(StoreError::Incomplete("it has no epoch"))?;
     (*epoch).try_into().map_err(|_| StoreError::Incomplete("its epoch cannot be read"))
+}
+
+/// What recognises the root key of the database.
+pub(super) fn key_check(db: &DB) -> Result<[u8; 16], StoreError> {
+    let check = db.get_pinned_cf(family(db, META)?, KEY_CHECK_KEY)?;
+    let check = check.ok_or(StoreError::Incomplete("it does not say which root key it has"))?;
+    (*check).try_into().map_err(|_| StoreError::Incomplete("what it says of its root key cannot be read"))
+}
+
+pub(super) fn put_key_check(db: &DB, batch: &mut WriteBatch, key_check: &[u8; 16]) -> Result<(), StoreError> {
+    batch.put_cf(family(db, META)?, KEY_CHECK_KEY, key_check);
+    Ok(())
 }
 
 /// How far the log is covered by records, trimmed, and how old it is. Written by the writer in the batch

@@ -8,7 +8,12 @@
 //! |---|---|
 //! | `families` | column families and their options |
 //! | `layout` | how keys and the clear parts of values are written |
-//! | `seal`, `data_keys` | sealing, and the wrapped tenant keys it is done with |
+//! | `seal`, `data_keys` | sealing, and the tenant keys it is done with |
+//! | `wrapping` | keys at rest |
+//! | `pseudonym_keys` | versions of the tenants' pseudonym keys, aliases left under each |
+//! | `former_keys` | keys of the audit log from before another root key |
+//! | `rewriting` | rotation of data keys: old records are sealed anew in the background |
+//! | `reroot` | another root key |
 //! | `release` | tenants and releases: numbers in keys, data keys |
 //! | `meta` | format, root key check, epoch, progress of the log |
 //! | `writer` | the one thread that writes, group commit |
@@ -25,19 +30,24 @@ mod data_keys;
 mod error;
 mod expiry;
 mod families;
+mod former_keys;
 mod kept;
 mod layout;
 mod meta;
 mod metrics;
+mod pseudonym_keys;
 mod read;
 mod recovery;
 mod release;
+mod reroot;
+mod rewriting;
 mod seal;
 mod space;
 #[cfg(test)]
 mod tests;
 mod trim;
 mod unrecorded;
+mod wrapping;
 mod writer;
 
 use std::collections::HashSet;
@@ -54,16 +64,21 @@ pub use audit::{AuditRow, OfflineAudit};
 pub use error::StoreError;
 pub use expiry::{Due, DueCursor};
 pub use metrics::{Histogram, StoreMetrics};
+pub use pseudonym_keys::{AliasCounts, PseudonymVersion};
 pub use read::{Cached, Figures, LogRecord};
 pub use recovery::{Damage, Recovered, RecoveredSession};
 pub use release::{Release, Sealed};
+pub use reroot::{Reroot, RerootStep, Rerooted};
+pub use rewriting::{DataKeyVersions, Rewritten};
 pub use space::free_bytes;
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 
 use crate::domain::ids::{ReleaseId, SessionId};
 use expiry::Times;
 use release::Registry;
+use rewriting::Rewriting;
 use unrecorded::Unrecorded;
+use wrapping::Wrapping;
 use writer::WriterStart;
 
 /// Told once, when the first write fails: the daemon has to end.
@@ -73,7 +88,7 @@ pub type OnFailure = Arc<dyn Fn(&StoreError) + Send + Sync>;
 pub struct RootSecrets {
     /// Recognises a wrong root key.
     pub check_value: [u8; 16],
-    /// Wraps the tenants' data keys.
+    /// Wraps the tenants' data keys, and pseudonym keys that are not derived any more.
     pub wrapping_key: Zeroizing<[u8; 32]>,
 }
 
@@ -128,6 +143,11 @@ struct Inner {
     /// Sessions whose data is damaged: reading them is refused.
     damaged: HashSet<(u32, SessionId)>,
     unrecorded: Mutex<Unrecorded>,
+    /// Unwraps stored pseudonym keys.
+    wrapping: Wrapping,
+    /// Held while a batch is made and written that depends on what is there.
+    writing: Mutex<()>,
+    rewriting: Rewriting,
     /// Sequences before this one are gone from the log.
     trimmed: AtomicU64,
     /// Times to be noted with the progress of the log.

@@ -22,9 +22,11 @@ use super::families::{self, ACTIVE, LOG, SESSIONS, family};
 use super::meta::{self, Progress};
 use super::metrics::StoreMetrics;
 use super::release::{Known, Registry, Release};
+use super::rewriting::Rewriting;
 use super::seal::Nonces;
 use super::trim::Window;
 use super::unrecorded::{SessionKey, Unrecorded};
+use super::wrapping::Wrapping;
 use super::writer::WriterStart;
 use super::{Inner, Store, StoreOptions, layout, read, sync_write};
 use crate::domain::ids::{ReleaseId, SessionId, TenantId};
@@ -111,6 +113,9 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     let inner = Inner {
         path,
         epoch,
+        wrapping: Wrapping::new(&root.wrapping_key),
+        writing: Mutex::new(()),
+        rewriting: Rewriting::resume(&registry),
         registry: RwLock::new(registry),
         damaged,
         unrecorded: Mutex::new(unrecorded),

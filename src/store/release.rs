@@ -10,7 +10,7 @@ use super::error::StoreError;
 use super::families::{META, family};
 use super::kept::{self, Keeping, Kept};
 use super::meta::{self, RELEASE_PREFIX, TENANT_PREFIX};
-use super::seal::{Binding, CannotOpen, DataKeys, Nonces, OVERHEAD, Purpose};
+use super::seal::{Binding, CannotOpen, DataKeys, Nonces, OVERHEAD, Purpose, Ring};
 use super::{layout, sync_write};
 use crate::domain::ids::{InstanceId, ReleaseId, SessionId, TenantId};
 use crate::domain::session::{Commit, Session};
@@ -23,6 +23,8 @@ pub struct Sealed {
     /// The session's count of commits it contains, so that the writer knows what a record covers.
     pub(super) ordinal: u64,
     pub(super) purpose: Purpose,
+    /// The keys it is sealed with, held until it is handed to the database.
+    _ring: Arc<Ring>,
 }
 
 /// One release at run time: its numbers in keys and its tenant's data key.
@@ -58,8 +60,8 @@ impl Release {
     #[must_use]
     pub fn seal_commit(&self, session: &SessionId, commit: &Commit) -> Sealed {
         let value = layout::start_log_value(session, 96 + OVERHEAD + 64 * commit.effects.len());
-        let value = self.keys.seal(&self.binding(Purpose::Commit, session), commit, value);
-        Sealed { value, ordinal: commit.ordinal, purpose: Purpose::Commit }
+        let (value, ring) = self.keys.seal(&self.binding(Purpose::Commit, session), commit, value);
+        Sealed { value, ordinal: commit.ordinal, purpose: Purpose::Commit, _ring: ring }
     }
 
     /// Seals a session's record, without the numbers of its calls.
@@ -78,8 +80,16 @@ impl Release {
         let size = session.variables.iter().map(|variable| 64 + variable.value.len()).sum::<usize>()
             + keeping.iter().map(Keeping::size).sum::<usize>();
         let value = layout::start_record_value(self.number, 192 + OVERHEAD + size + 256 * session.calls.len());
-        let value = self.keys.seal(&self.binding(Purpose::Record, &session.id), &(session, keeping), value);
-        Sealed { value, ordinal: session.ordinal, purpose: Purpose::Record }
+        let content = &(session, keeping);
+        let (value, ring) = self.keys.seal(&self.binding(Purpose::Record, &session.id), content, value);
+        Sealed { value, ordinal: session.ordinal, purpose: Purpose::Record, _ring: ring }
+    }
+
+    /// What a sealed commit says, read as a replay reads it; none if it is of another release.
+    #[must_use]
+    pub fn read_commit(&self, sealed: &Sealed) -> Option<Commit> {
+        let (session, sealed) = layout::read_log_value(&sealed.value)?;
+        self.open_commit(&session, sealed).ok()
     }
 
     pub(super) fn open_commit(&self, session: &SessionId, sealed: &[u8]) -> Result<Commit, CannotOpen> {
@@ -95,6 +105,17 @@ impl Release {
         } else {
             Err(CannotOpen("it names another session"))
         }
+    }
+
+    /// The sealed part of a stored value sealed with the newest key, behind its clear part.
+    pub(super) fn reseal(
+        &self,
+        purpose: Purpose,
+        session: &SessionId,
+        sealed: &[u8],
+        clear: Vec<u8>,
+    ) -> Result<Vec<u8>, CannotOpen> {
+        self.keys.reseal(&self.binding(purpose, session), sealed, clear)
     }
 
     fn binding<'a>(&self, purpose: Purpose, session: &'a SessionId) -> Binding<'a> {
@@ -117,7 +138,7 @@ struct Tenant {
 
 /// All tenants and releases that ever wrote something.
 pub(super) struct Registry {
-    directory: KeyDirectory,
+    directory: Arc<KeyDirectory>,
     nonces: Arc<Nonces>,
     tenants: HashMap<TenantId, Tenant>,
     names: HashMap<u32, TenantId>,
@@ -129,7 +150,7 @@ pub(super) struct Registry {
 impl Registry {
     pub(super) fn load(db: &DB, directory: KeyDirectory, nonces: Nonces) -> Result<Self, StoreError> {
         let mut registry = Self {
-            directory,
+            directory: Arc::new(directory),
             nonces: Arc::new(nonces),
             tenants: HashMap::new(),
             names: HashMap::new(),
@@ -140,7 +161,7 @@ impl Registry {
         for (number, value) in meta::numbered(db, TENANT_PREFIX)? {
             let id: TenantId = text(&value)?.parse().map_err(|_| UNREADABLE)?;
             let keys = match registry.directory.load(number, &id) {
-                Ok(keys) => keys.and_then(|keys| DataKeys::new(keys, registry.nonces.clone())),
+                Ok(keys) => keys.and_then(|keys| DataKeys::new(&keys, registry.nonces.clone())),
                 // One tenant's broken key file must not keep the others from starting.
                 Err(error @ StoreError::KeyMissing(_)) => {
                     tracing::error!(tenant = %id, "{error}");
@@ -181,6 +202,18 @@ impl Registry {
         Some(known.release.clone().ok_or_else(|| StoreError::KeyMissing(id.tenant.clone())))
     }
 
+    /// All tenants with their numbers, by name.
+    pub(super) fn tenants(&self) -> Vec<(TenantId, u32)> {
+        let mut tenants: Vec<_> = self.tenants.iter().map(|(id, tenant)| (id.clone(), tenant.number)).collect();
+        tenants.sort_unstable();
+        tenants
+    }
+
+    /// The data keys of a tenant and the directory they lie in; none for a tenant whose key is gone.
+    pub(super) fn data_keys(&self, id: &TenantId) -> Option<(DataKeys, Arc<KeyDirectory>)> {
+        Some((self.tenants.get(id)?.keys.clone()?, self.directory.clone()))
+    }
+
     /// Numbers of all releases with those of their tenants.
     pub(super) fn numbers(&self) -> impl Iterator<Item = (u32, u32)> {
         self.releases.iter().map(|(number, known)| (known.tenant, *number))
@@ -215,7 +248,7 @@ impl Registry {
             None => {
                 let tenant = number()?;
                 let keys = self.directory.create(tenant, &id.tenant)?;
-                new_tenant = Some(Tenant { number: tenant, keys: DataKeys::new(keys, self.nonces.clone()) });
+                new_tenant = Some(Tenant { number: tenant, keys: DataKeys::new(&keys, self.nonces.clone()) });
                 batch.put_cf(meta, layout::numbered_key(TENANT_PREFIX, tenant), id.tenant.as_str());
                 tenant
             }

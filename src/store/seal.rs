@@ -4,9 +4,10 @@
 //! is sealed, so that not even the number of variables shows. What it belongs to (log or record, tenant,
 //! release, session, key version) is bound as associated data: a value that was moved does not open.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
+use arc_swap::ArcSwap;
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use rand::TryRng;
@@ -92,33 +93,119 @@ impl Nonces {
     }
 }
 
-/// The data keys of one tenant, all versions that something may still be sealed with.
+/// The data keys of one tenant. Cheap to clone; all clones follow a rotation.
 #[derive(Clone)]
 pub(super) struct DataKeys {
-    /// By rising version; the last one seals.
-    versions: Arc<[(u32, XChaCha20Poly1305)]>,
+    ring: Arc<ArcSwap<Ring>>,
     nonces: Arc<Nonces>,
+}
+
+/// All versions that something may still be sealed with, by rising version; the last one seals. Whatever is sealed
+/// holds its ring until it is handed to the database: a version is not destroyed before that.
+pub(super) struct Ring(Vec<(u32, XChaCha20Poly1305)>);
+
+impl std::fmt::Debug for Ring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ring(hidden)")
+    }
+}
+
+impl Ring {
+    fn cipher(&self, version: u32) -> Result<&XChaCha20Poly1305, CannotOpen> {
+        let known = self.0.iter().find(|(known, _)| *known == version);
+        known.map(|(_, cipher)| cipher).ok_or(CannotOpen("it is sealed with a key that is not there"))
+    }
+
+    /// The versions, the newest first.
+    pub(super) fn versions(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().rev().map(|(version, _)| *version)
+    }
+}
+
+/// The parts of a sealed value.
+struct Parts<'a> {
+    version: u32,
+    nonce: &'a [u8; NONCE],
+    ciphertext: &'a [u8],
+    tag: &'a [u8; TAG],
+}
+
+impl<'a> Parts<'a> {
+    fn read(sealed: &'a [u8]) -> Result<Self, CannotOpen> {
+        let short = CannotOpen("it is too short");
+        let (&algorithm, rest) = sealed.split_first().ok_or(short)?;
+        if algorithm != XCHACHA20_POLY1305 {
+            return Err(CannotOpen("it is sealed with an unknown algorithm"));
+        }
+        let (version, rest) = rest.split_first_chunk::<4>().ok_or(short)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(short)?;
+        let (ciphertext, tag) = rest.split_last_chunk::<TAG>().ok_or(short)?;
+        Ok(Self { version: u32::from_be_bytes(*version), nonce, ciphertext, tag })
+    }
+}
+
+/// The key version a value is sealed with, if it is a sealed value.
+pub(super) fn key_version(sealed: &[u8]) -> Option<u32> {
+    Parts::read(sealed).ok().map(|parts| parts.version)
 }
 
 impl DataKeys {
     /// None without any key.
-    pub(super) fn new(mut keys: Vec<(u32, Zeroizing<[u8; 32]>)>, nonces: Arc<Nonces>) -> Option<Self> {
-        keys.sort_by_key(|(version, _)| *version);
-        let versions: Arc<[_]> =
+    pub(super) fn new(keys: &[(u32, Zeroizing<[u8; 32]>)], nonces: Arc<Nonces>) -> Option<Self> {
+        let mut versions: Vec<_> =
             keys.iter().map(|(version, key)| (*version, XChaCha20Poly1305::new((&**key).into()))).collect();
-        (!versions.is_empty()).then_some(Self { versions, nonces })
+        versions.sort_by_key(|(version, _)| *version);
+        (!versions.is_empty()).then(|| Self { ring: Arc::new(ArcSwap::from_pointee(Ring(versions))), nonces })
+    }
+
+    /// The versions in use.
+    pub(super) fn ring(&self) -> Arc<Ring> {
+        self.ring.load_full()
+    }
+
+    /// Seals with another key from now on, and gives the ring before: once nobody holds it, nothing is on its way any
+    /// more that is sealed with an older key.
+    pub(super) fn add(&self, version: u32, key: &[u8; 32]) -> Weak<Ring> {
+        let mut versions = self.ring.load().0.clone();
+        versions.push((version, XChaCha20Poly1305::new(key.into())));
+        versions.sort_by_key(|(version, _)| *version);
+        Arc::downgrade(&self.ring.swap(Arc::new(Ring(versions))))
+    }
+
+    /// Forgets all keys but the newest.
+    pub(super) fn keep_newest(&self) {
+        let newest = self.ring.load().0.last().cloned();
+        self.ring.store(Arc::new(Ring(newest.into_iter().collect())));
     }
 
     /// Appends the sealed form of `content` to `value`.
-    pub(super) fn seal<T: Serialize>(&self, binding: &Binding<'_>, content: &T, mut value: Vec<u8>) -> Vec<u8> {
-        let Some((version, cipher)) = self.versions.last() else { return Vec::new() };
+    pub(super) fn seal<T: Serialize>(
+        &self,
+        binding: &Binding<'_>,
+        content: &T,
+        value: Vec<u8>,
+    ) -> (Vec<u8>, Arc<Ring>) {
+        self.seal_with(binding, value, |mut value| {
+            value.push(PLAINTEXT_VERSION);
+            encode(content, value)
+        })
+    }
+
+    /// Appends to `value` what `append` appends, sealed in place.
+    fn seal_with(
+        &self,
+        binding: &Binding<'_>,
+        mut value: Vec<u8>,
+        append: impl FnOnce(Vec<u8>) -> Vec<u8>,
+    ) -> (Vec<u8>, Arc<Ring>) {
+        let ring = self.ring.load_full();
+        let Some((version, cipher)) = ring.0.last() else { return (Vec::new(), ring) };
         let nonce = self.nonces.next();
         value.push(XCHACHA20_POLY1305);
         value.extend_from_slice(&version.to_be_bytes());
         value.extend_from_slice(&nonce);
         let start = value.len();
-        value.push(PLAINTEXT_VERSION);
-        let mut value = encode(content, value);
+        let mut value = append(value);
         let (data, len) = binding.associated_data(*version);
         let tag = {
             let plaintext = value.get_mut(start..).unwrap_or_default();
@@ -130,7 +217,7 @@ impl DataKeys {
             }
         };
         value.extend_from_slice(&tag);
-        value
+        (value, ring)
     }
 
     /// Opens a sealed value.
@@ -139,32 +226,38 @@ impl DataKeys {
         binding: &Binding<'_>,
         sealed: &[u8],
     ) -> Result<T, CannotOpen> {
-        let short = CannotOpen("it is too short");
-        let (&algorithm, rest) = sealed.split_first().ok_or(short)?;
-        if algorithm != XCHACHA20_POLY1305 {
-            return Err(CannotOpen("it is sealed with an unknown algorithm"));
-        }
-        let (version, rest) = rest.split_first_chunk::<4>().ok_or(short)?;
-        let version = u32::from_be_bytes(*version);
-        let (nonce, rest) = rest.split_first_chunk::<NONCE>().ok_or(short)?;
-        let (ciphertext, tag) = rest.split_last_chunk::<TAG>().ok_or(short)?;
-        let (_, cipher) = self
-            .versions
-            .iter()
-            .find(|(known, _)| *known == version)
-            .ok_or(CannotOpen("it is sealed with a key that is not there"))?;
-        let (data, len) = binding.associated_data(version);
-        let data = data.get(..len).unwrap_or(&data);
-        let mut plaintext = Zeroizing::new(ciphertext.to_vec());
-        cipher
-            .decrypt_inout_detached(&XNonce::from(*nonce), data, plaintext.as_mut_slice().into(), &Tag::from(*tag))
-            .map_err(|_| CannotOpen("it was changed or moved"))?;
+        let plaintext = self.plaintext(binding, sealed)?;
         match plaintext.split_first() {
             Some((&PLAINTEXT_VERSION, encoded)) => {
                 postcard::from_bytes(encoded).map_err(|_| CannotOpen("its content has an unknown form"))
             }
             _ => Err(CannotOpen("its content has an unknown version")),
         }
+    }
+
+    /// Appends to `value` the same content sealed with the newest key.
+    pub(super) fn reseal(&self, binding: &Binding<'_>, sealed: &[u8], value: Vec<u8>) -> Result<Vec<u8>, CannotOpen> {
+        let plaintext = self.plaintext(binding, sealed)?;
+        let append = |mut value: Vec<u8>| {
+            // Growing would leave a copy of the plaintext behind.
+            value.reserve_exact(plaintext.len() + TAG);
+            value.extend_from_slice(&plaintext);
+            value
+        };
+        Ok(self.seal_with(binding, value, append).0)
+    }
+
+    fn plaintext(&self, binding: &Binding<'_>, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CannotOpen> {
+        let Parts { version, nonce, ciphertext, tag } = Parts::read(sealed)?;
+        let ring = self.ring.load();
+        let cipher = ring.cipher(version)?;
+        let (data, len) = binding.associated_data(version);
+        let data = data.get(..len).unwrap_or(&data);
+        let mut plaintext = Zeroizing::new(ciphertext.to_vec());
+        cipher
+            .decrypt_inout_detached(&XNonce::from(*nonce), data, plaintext.as_mut_slice().into(), &Tag::from(*tag))
+            .map_err(|_| CannotOpen("it was changed or moved"))?;
+        Ok(plaintext)
     }
 }
 
@@ -183,11 +276,15 @@ mod tests {
 
     fn keys(versions: &[u32]) -> DataKeys {
         let nonces = Arc::new(Nonces::new().expect("the system has random bytes"));
-        let keys = versions
+        let keys: Vec<_> = versions
             .iter()
             .map(|version| (*version, Zeroizing::new([u8::try_from(*version).unwrap_or(u8::MAX); 32])))
             .collect();
-        DataKeys::new(keys, nonces).expect("there is a key")
+        DataKeys::new(&keys, nonces).expect("there is a key")
+    }
+
+    fn sealed<T: Serialize>(keys: &DataKeys, content: &T) -> Vec<u8> {
+        keys.seal(&BINDING, content, Vec::new()).0
     }
 
     const SESSION: SessionId = SessionId::Caller([3; 32]);
@@ -195,19 +292,45 @@ mod tests {
 
     #[test]
     fn what_is_sealed_opens_again_also_after_a_new_key_version() {
-        let old = keys(&[1]).seal(&BINDING, &"text".to_owned(), Vec::new());
+        let old = sealed(&keys(&[1]), &"text".to_owned());
         let both = keys(&[2, 1]);
         assert_eq!(both.open::<String>(&BINDING, &old), Ok("text".to_owned()));
-        let new = both.seal(&BINDING, &"text".to_owned(), Vec::new());
+        let new = sealed(&both, &"text".to_owned());
         assert_eq!(new.get(1..5), Some(&2_u32.to_be_bytes()[..]));
         assert!(keys(&[1]).open::<String>(&BINDING, &new).is_err());
         assert_eq!(new.len(), OVERHEAD + 5);
     }
 
     #[test]
+    fn a_rotation_reaches_all_clones_and_the_old_ring_goes_with_the_last_value_sealed_with_it() {
+        let keys = keys(&[1]);
+        let on_its_way = keys.clone().seal(&BINDING, &7_u64, Vec::new());
+        let before = keys.add(2, &[2; 32]);
+        assert_eq!(keys.ring().versions().collect::<Vec<_>>(), [2, 1]);
+        assert!(before.upgrade().is_some(), "something is on its way");
+        let (old, ring) = on_its_way;
+        drop(ring);
+        assert!(before.upgrade().is_none());
+        let new = keys.clone().reseal(&BINDING, &old, b"head".to_vec()).expect("the old version opens");
+        let new = new.strip_prefix(b"head").expect("what was there stays");
+        assert_eq!((key_version(&old), key_version(new)), (Some(1), Some(2)));
+        keys.keep_newest();
+        assert_eq!(keys.open::<u64>(&BINDING, new), Ok(7));
+        assert_eq!(keys.open::<u64>(&BINDING, &old), Err(CannotOpen("it is sealed with a key that is not there")));
+    }
+
+    #[test]
+    fn a_value_that_does_not_open_is_not_sealed_anew() {
+        let keys = keys(&[1, 2]);
+        let mut changed = sealed(&keys, &7_u64);
+        *changed.last_mut().expect("bytes") ^= 1;
+        assert!(keys.reseal(&BINDING, &changed, Vec::new()).is_err());
+    }
+
+    #[test]
     fn a_value_moved_elsewhere_does_not_open() {
         let keys = keys(&[1]);
-        let sealed = keys.seal(&BINDING, &7_u64, Vec::new());
+        let sealed = sealed(&keys, &7_u64);
         let other = SessionId::Caller([4; 32]);
         let anonymous = SessionId::Anonymous([3; 16]);
         for binding in [
@@ -235,7 +358,7 @@ mod tests {
         #[test]
         fn every_change_of_a_single_byte_is_noticed(content in proptest::collection::vec(any::<u8>(), 0..200), flip in 1_u8..) {
             let keys = keys(&[1]);
-            let sealed = keys.seal(&BINDING, &content, Vec::new());
+            let sealed = sealed(&keys, &content);
             prop_assert_eq!(keys.open::<Vec<u8>>(&BINDING, &sealed), Ok(content));
             for at in 0..sealed.len() {
                 let mut changed = sealed.clone();

@@ -1,7 +1,9 @@
 //! The promises of the store, on a real RocksDB in temporary directories.
 
 mod damage;
+mod keys;
 mod recovery;
+mod reroot;
 mod writing;
 
 use std::path::Path;

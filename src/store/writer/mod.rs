@@ -255,8 +255,9 @@ impl<G: Group> Writer<G> {
             let failure = StoreError::Poisoned(failure.to_string());
             return self.refuse(backlog.drain(..).map(|write| write.ticket), &failure);
         }
-        let built = self.build(backlog, tick);
-        let built = match built {
+        let store = self.store.clone();
+        let writing = store.lock_writing();
+        let built = match self.build(backlog, tick) {
             Ok(built) => built,
             Err(error) => {
                 self.store.fail(error.clone());
@@ -274,6 +275,7 @@ impl<G: Group> Writer<G> {
             }
             self.count(built.tickets.len(), built.bytes, now);
         }
+        drop(writing);
         self.start.next_sequence = built.next_sequence;
         self.start.progress.bytes = built.log_bytes;
         if !built.covered.is_empty() {
