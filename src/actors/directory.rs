@@ -506,6 +506,18 @@ impl Directory {
         self.register_releases()
     }
 
+    /// Puts other pseudonym keys in force, at once and for calls that are recognised already.
+    pub fn set_keys(&self, keys: CallerKeys) {
+        self.contacts.set_keys(keys);
+    }
+
+    /// Whether a call is on its way to write an alias under this version of a tenant's pseudonym key. Of a version that
+    /// is not the newest there will be no more of them.
+    #[must_use]
+    pub fn awaits_alias(&self, tenant: &TenantId, key_version: u32) -> bool {
+        self.contacts.is_awaited(tenant, key_version)
+    }
+
     /// The rules of a release, configured or not.
     #[must_use]
     pub fn rules(&self, release: &ReleaseId) -> Arc<Rules> {

@@ -2,6 +2,7 @@
 //! contact. First contacts are serialised per caller, so that two of them at the same instant make one session, and a
 //! session ID that is not durable yet is found by the second one.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
@@ -14,8 +15,8 @@ use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::config::Generation;
-use crate::domain::caller::{CanonicalCallerId, RULE_VERSION};
-use crate::domain::ids::{ReleaseId, SessionId, TenantId};
+use crate::domain::caller::CanonicalCallerId;
+use crate::domain::ids::{InstanceId, ReleaseId, SessionId, TenantId};
 use crate::domain::pseudonym::PseudonymKey;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::store::{AliasChange, AliasKey, Cached, Store, StoreError};
@@ -23,16 +24,51 @@ use crate::store::{AliasChange, AliasKey, Cached, Store, StoreError};
 /// The pseudonym keys of the tenants, the newest version of each first.
 pub type CallerKeys = HashMap<TenantId, Arc<[PseudonymKey]>>;
 
-/// A caller with everything that leads to her session, numbers left behind.
+/// A caller with everything that leads to her session. Lives until the session is found: the keys may change until
+/// then, so the canonical form goes along.
 #[derive(Debug, Clone)]
 pub struct KnownCaller {
     contact: u128,
-    /// The newest first.
-    aliases: Vec<AliasKey>,
+    caller: CanonicalCallerId,
+    instance: InstanceId,
     generation: Generation,
+    /// What the aliases were made with.
+    keys: Arc<[PseudonymKey]>,
+    /// By falling rule version, and for each by falling key version.
+    aliases: Vec<AliasKey>,
 }
 
 impl KnownCaller {
+    fn new(
+        contact: u128,
+        caller: CanonicalCallerId,
+        instance: InstanceId,
+        generation: Generation,
+        keys: Arc<[PseudonymKey]>,
+    ) -> Self {
+        let aliases = caller
+            .forms()
+            .flat_map(|form| keys.iter().map(move |key| (form, key)))
+            .map(|(form, key)| AliasKey {
+                key_version: key.version(),
+                rule_version: form.rule_version(),
+                value: key.keyed_value(form, &instance).0,
+            })
+            .collect();
+        Self { contact, caller, instance, generation, keys, aliases }
+    }
+
+    /// The same caller under the keys in force, if those are others by now.
+    fn under<'a>(&'a self, in_force: Option<&Arc<[PseudonymKey]>>) -> Cow<'a, Self> {
+        match in_force {
+            Some(keys) if !Arc::ptr_eq(keys, &self.keys) => {
+                let (caller, instance) = (self.caller.clone(), self.instance.clone());
+                Cow::Owned(Self::new(self.contact, caller, instance, self.generation, keys.clone()))
+            }
+            _ => Cow::Borrowed(self),
+        }
+    }
+
     /// Spreads callers over the arbiters: the same caller always comes to the same one.
     pub(super) fn spread(&self) -> usize {
         usize::try_from(self.contact & 0xffff_ffff).unwrap_or(0)
@@ -54,24 +90,36 @@ pub(super) struct Found {
     pub(super) contact: Option<Contact>,
 }
 
-/// Aliases that have to become durable with the start of a call.
+/// Aliases that have to become durable with the start of a call. Keeps the session ID known until they are.
 #[derive(Debug)]
 pub(super) struct Contact {
-    put: AliasKey,
-    delete: Option<AliasKey>,
-    /// Keeps the session ID known until the aliases are durable.
-    _lease: ContactLease,
+    pending: Arc<DashMap<u128, Pending>>,
+    contact: u128,
 }
 
 impl Contact {
-    /// The alias that leads to the session from now on.
-    pub(super) const fn alias(&self) -> &AliasKey {
-        &self.put
+    /// The changes of aliases that go with the next commit of the session. They are asked for when the commit is handed
+    /// to the writer and not before: a call that was recognised before a rotation then never writes an older alias
+    /// behind a newer one. `written` are the aliases that were handed over already.
+    pub(super) fn changes(&self, written: &mut Vec<AliasKey>) -> Vec<AliasChange> {
+        let Some(pending) = self.pending.get(&self.contact) else { return Vec::new() };
+        if written.contains(&pending.put) {
+            return Vec::new();
+        }
+        written.push(pending.put.clone());
+        let put = AliasChange::Put(pending.put.clone());
+        std::iter::once(put).chain(pending.delete.iter().cloned().map(AliasChange::Delete)).collect()
     }
+}
 
-    pub(super) fn changes(&self) -> Vec<AliasChange> {
-        let put = AliasChange::Put(self.put.clone());
-        [Some(put), self.delete.clone().map(AliasChange::Delete)].into_iter().flatten().collect()
+impl Drop for Contact {
+    fn drop(&mut self) {
+        if let Entry::Occupied(mut entry) = self.pending.entry(self.contact) {
+            entry.get_mut().users -= 1;
+            if entry.get().users == 0 {
+                entry.remove();
+            }
+        }
     }
 }
 
@@ -85,26 +133,13 @@ pub struct FirstContacts {
 
 #[derive(Debug)]
 struct Pending {
+    tenant: TenantId,
     session: SessionId,
-    delete: Option<AliasKey>,
+    /// The alias that leads to the session from now on.
+    put: AliasKey,
+    /// Those that it replaces.
+    delete: Vec<AliasKey>,
     users: usize,
-}
-
-#[derive(Debug)]
-struct ContactLease {
-    pending: Arc<DashMap<u128, Pending>>,
-    contact: u128,
-}
-
-impl Drop for ContactLease {
-    fn drop(&mut self) {
-        if let Entry::Occupied(mut entry) = self.pending.entry(self.contact) {
-            entry.get_mut().users -= 1;
-            if entry.get().users == 0 {
-                entry.remove();
-            }
-        }
-    }
 }
 
 impl FirstContacts {
@@ -116,12 +151,18 @@ impl FirstContacts {
         }
     }
 
-    /// Other keys from now on: a tenant was added.
+    /// Other keys from now on: a tenant was added, or a version.
     pub(super) fn set_keys(&self, keys: CallerKeys) {
         self.keys.store(Arc::new(keys));
     }
 
-    /// What leads to a caller's session, under each version of the tenant's key.
+    /// Whether a call is on its way to write an alias of this version. Once the version is not the newest any more, no
+    /// further one sets out: whoever finds a caller looks at the keys under the lock that this takes too.
+    pub(super) fn is_awaited(&self, tenant: &TenantId, key_version: u32) -> bool {
+        self.pending.iter().any(|pending| pending.put.key_version == key_version && pending.tenant == *tenant)
+    }
+
+    /// What leads to a caller's session, under each version of the rules and of the tenant's key.
     pub(super) fn know(
         &self,
         release: &ReleaseId,
@@ -132,14 +173,6 @@ impl FirstContacts {
         let keys = keys.get(&release.tenant).filter(|keys| !keys.is_empty()).ok_or_else(|| {
             Refusal::new(Reason::UnknownRelease, "the tenant of this release has no key: check the configuration")
         })?;
-        let aliases = keys
-            .iter()
-            .map(|key| AliasKey {
-                key_version: key.version(),
-                rule_version: RULE_VERSION,
-                value: key.keyed_value(caller, &release.instance).0,
-            })
-            .collect();
         let hash = |state: &RandomState| {
             let whole = (release.tenant.as_str(), release.instance.as_str(), caller.reveal());
             let mut hasher = state.build_hasher();
@@ -147,7 +180,7 @@ impl FirstContacts {
             std::hash::Hasher::finish(&hasher)
         };
         let contact = u128::from(hash(&self.secret.0)) << 64 | u128::from(hash(&self.secret.1));
-        Ok(KnownCaller { contact, aliases, generation })
+        Ok(KnownCaller::new(contact, caller.clone(), release.instance.clone(), generation, keys.clone()))
     }
 
     /// Finds the caller's session without touching the disk.
@@ -157,7 +190,7 @@ impl FirstContacts {
         tenant: &TenantId,
         caller: &KnownCaller,
     ) -> Result<Cached<Found>, StoreError> {
-        self.find(caller, |alias| store.alias_cached(tenant, alias))
+        self.find(tenant, caller, |alias| store.alias_cached(tenant, alias))
     }
 
     /// Finds the caller's session. May block on the disk: the aliases are read once without the lock first, so that
@@ -168,10 +201,11 @@ impl FirstContacts {
         tenant: &TenantId,
         caller: &KnownCaller,
     ) -> Result<Found, StoreError> {
+        let caller = caller.under(self.keys.load().get(tenant));
         for alias in &caller.aliases {
             store.alias(tenant, alias)?;
         }
-        match self.find(caller, |alias| store.alias(tenant, alias).map(Cached::Known))? {
+        match self.find(tenant, &caller, |alias| store.alias(tenant, alias).map(Cached::Known))? {
             Cached::Known(found) => Ok(found),
             Cached::WouldBlock => Err(StoreError::Incomplete("an alias cannot be read")),
         }
@@ -197,17 +231,27 @@ impl FirstContacts {
 
     fn find(
         &self,
+        tenant: &TenantId,
         caller: &KnownCaller,
         read: impl Fn(&AliasKey) -> Result<Cached<Option<SessionId>>, StoreError>,
     ) -> Result<Cached<Found>, StoreError> {
+        let entry = self.pending.entry(caller.contact);
+        // Under the lock: of two calls of one caller the later one never goes by older keys.
+        let caller = caller.under(self.keys.load().get(tenant));
         let newest = caller.aliases.first().ok_or(StoreError::Incomplete("a tenant's keys"))?;
-        let (session, delete) = match self.pending.entry(caller.contact) {
+        let session = match entry {
             Entry::Occupied(mut pending) => {
-                pending.get_mut().users += 1;
-                (pending.get().session, pending.get().delete.clone())
+                let pending = pending.get_mut();
+                pending.users += 1;
+                if pending.put != *newest {
+                    let before = std::mem::replace(&mut pending.put, newest.clone());
+                    pending.delete.push(before);
+                }
+                pending.session
             }
             Entry::Vacant(vacant) => {
-                let mut older = None;
+                let mut found = None;
+                let mut delete = Vec::new();
                 for alias in &caller.aliases {
                     match read(alias)? {
                         Cached::WouldBlock => return Ok(Cached::WouldBlock),
@@ -216,21 +260,24 @@ impl FirstContacts {
                             return Ok(Cached::Known(Found { session, contact: None }));
                         }
                         Cached::Known(Some(session)) => {
-                            older = Some((session, Some(alias.clone())));
-                            break;
+                            // One that leads elsewhere is another caller's, whom newer rules hold for the same.
+                            if *found.get_or_insert(session) == session {
+                                delete.push(alias.clone());
+                            }
                         }
                     }
                 }
-                let (session, delete) = match older {
-                    Some(older) => older,
-                    None => (new_session_id(caller.generation, newest)?, None),
+                let session = match found {
+                    Some(session) => session,
+                    None => new_session_id(caller.generation, newest)?,
                 };
-                vacant.insert(Pending { session, delete: delete.clone(), users: 1 });
-                (session, delete)
+                let tenant = tenant.clone();
+                vacant.insert(Pending { tenant, session, put: newest.clone(), delete, users: 1 });
+                session
             }
         };
-        let lease = ContactLease { pending: self.pending.clone(), contact: caller.contact };
-        Ok(Cached::Known(Found { session, contact: Some(Contact { put: newest.clone(), delete, _lease: lease }) }))
+        let contact = Contact { pending: self.pending.clone(), contact: caller.contact };
+        Ok(Cached::Known(Found { session, contact: Some(contact) }))
     }
 }
 

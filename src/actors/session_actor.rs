@@ -23,7 +23,6 @@ use crate::domain::time::Timestamp;
 use crate::store::{AliasKey, Cached, Record, Sealed, StoreError, Write};
 
 /// What a session actor is told.
-#[expect(clippy::large_enum_variant, reason = "nearly all are events, and the mailbox boxes each message")]
 pub(super) enum Message {
     /// Something happens to the session.
     Event(SessionEvent),
@@ -78,6 +77,7 @@ pub(super) struct SessionActor {
     rules: Arc<Rules>,
     /// The ordinal up to which a record was handed to the writer.
     recorded: u64,
+    /// Aliases that were handed to the writer.
     aliases: Vec<AliasKey>,
     /// The earliest time for which the wheel has a timer of this session.
     timer: Option<Timestamp>,
@@ -355,13 +355,7 @@ impl SessionActor {
         session: SessionLease,
     ) {
         let Step { next, commit, log, record } = step;
-        let aliases = match &contact {
-            Some(contact) if !self.aliases.contains(contact.alias()) => {
-                self.aliases.push(contact.alias().clone());
-                contact.changes()
-            }
-            _ => Vec::new(),
-        };
+        let aliases = contact.as_ref().map(|contact| contact.changes(&mut self.aliases)).unwrap_or_default();
         if record.is_some() {
             self.recorded = next.ordinal;
         }
