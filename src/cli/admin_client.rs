@@ -16,6 +16,8 @@ use crate::config::Admin;
 
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the daemon may say nothing about something that takes its time.
+const LONG_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Where the daemon is asked.
 #[derive(clap::Args)]
@@ -88,6 +90,22 @@ impl AdminClient {
             Ok(Ok(None)) => Err(self.gone("the daemon closed the connection")),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(self.gone("the daemon gives no answer")),
+        }
+    }
+
+    /// Asks for something that takes its time. `told` hears how far it is.
+    pub(super) async fn ask_long(&mut self, request: &Value, mut told: impl FnMut(&Value)) -> anyhow::Result<Value> {
+        self.send(request).await?;
+        loop {
+            match timeout(LONG_PATIENCE, self.next()).await {
+                Ok(Ok(Some(line))) => match line.get("progress") {
+                    Some(progress) => told(progress),
+                    None => return accepted(line),
+                },
+                Ok(Ok(None)) => return Err(self.gone("the daemon closed the connection")),
+                Ok(Err(error)) => return Err(error),
+                Err(_) => return Err(self.gone("the daemon gives no answer")),
+            }
         }
     }
 

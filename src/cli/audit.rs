@@ -237,7 +237,8 @@ impl Source {
         if self.offline {
             let (log, config) = self.open()?;
             let root = root_key::read(&config.keys.root)?;
-            let keys = root_key::audit_keys(&root);
+            let former = log.former_audit_keys(&root_key::for_store(&root).wrapping_key)?;
+            let keys = root_key::audit_keys(&root, former);
             let verdict = verify(|after, limit| log.read_audit(after, limit), &keys, noted)?;
             return Ok(serde_json::to_value(verified(verdict))?);
         }

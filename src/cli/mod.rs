@@ -5,7 +5,8 @@
 //! | `serve`, `check` | run the daemon, validate a configuration |
 //! | `status`, `calls`, `sessions`, `watch`, `session_id` | ask the running daemon through `admin_client` |
 //! | `audit` | the audit log of the daemon, or of a data directory |
-//! | `key`, `api_key` | make keys, without a daemon |
+//! | `key` | make, rotate and retire keys |
+//! | `api_key` | make API keys, without a daemon |
 //! | `simulate` | be a switch |
 //! | `demo` | a scripted day on a temporary directory |
 //! | `exit` | exit codes and what carries them |
@@ -70,7 +71,7 @@ enum Command {
     Simulate(simulate::Arguments),
     /// Show, verify or export the audit log.
     Audit(audit::Arguments),
-    /// Make the root key.
+    /// Make the root key, rotate and retire the keys of tenants.
     Key(key::Arguments),
     /// Make the API key of a voice app.
     ApiKey(api_key::Arguments),

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use super::keys::Keys;
 use crate::actors::Directory;
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
@@ -35,6 +36,7 @@ pub(super) struct Running {
     pub(super) directory: Arc<Directory>,
     pub(super) links: Links,
     pub(super) audit: Arc<Audit>,
+    pub(super) keys: Keys,
     pub(super) started_at: Timestamp,
     free_bytes: AtomicU64,
     /// Keys that a reload found changed and that need a restart.
@@ -79,9 +81,17 @@ impl Lifecycle {
 }
 
 impl Running {
-    pub(super) fn new(directory: Arc<Directory>, links: Links, audit: Arc<Audit>) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, links: Links, audit: Arc<Audit>, keys: Keys) -> Self {
         let started_at = directory.now();
-        Self { directory, links, audit, started_at, free_bytes: AtomicU64::new(0), restart_needed: Mutex::default() }
+        Self {
+            directory,
+            links,
+            audit,
+            keys,
+            started_at,
+            free_bytes: AtomicU64::new(0),
+            restart_needed: Mutex::default(),
+        }
     }
 
     /// Free space as it was last seen.

@@ -7,6 +7,8 @@
 //! | `serve`, `upkeep` | what happens between start and end: signals, what is done again and again |
 //! | `drain` | the end, in order and with a deadline |
 //! | `reload` | `SIGHUP` |
+//! | `keys` | rotate, status and retire of keys while calls go on |
+//! | `rewriting` | the pace at which old records are sealed anew |
 //! | `lifecycle` | how far the daemon is, and what runs |
 //! | `systemd`, `watchdog` | what the service manager is told, and when the watchdog is fed |
 //! | `free_space` | writes are refused before the disk is full |
@@ -21,12 +23,14 @@ mod drain;
 mod error;
 mod free_space;
 mod health;
+mod keys;
 mod lifecycle;
 mod limits;
 mod listeners;
 mod logging;
 mod metrics;
 mod reload;
+mod rewriting;
 pub mod root_key;
 mod serve;
 mod start;

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use super::error::ServeError;
 use super::lifecycle::Running;
-use super::{root_key, start, systemd};
-use crate::domain::pseudonym::RootKey;
+use super::{start, systemd};
 use crate::privacy::audit::{Entry, What, Who};
 
 /// Reads the file again and puts it in force.
-pub(super) async fn reload(running: &Arc<Running>, path: &Path, root: &Arc<RootKey>) {
+pub(super) async fn reload(running: &Arc<Running>, path: &Path) {
     systemd::reloading();
-    let (reloading, path, root) = (running.clone(), path.to_owned(), root.clone());
-    let reloaded = actix_rt::task::spawn_blocking(move || put_in_force(&reloading, &path, &root)).await;
+    let (reloading, path) = (running.clone(), path.to_owned());
+    let reloaded = actix_rt::task::spawn_blocking(move || put_in_force(&reloading, &path)).await;
     let what = What::ConfigurationReloaded { in_force: matches!(reloaded, Ok(Ok(()))) };
     if let Err(error) = running.audit.record(Entry::new(Who::Daemon, what)).await {
         tracing::error!("the reload is not in the audit log: {error}");
@@ -30,7 +29,7 @@ pub(super) async fn reload(running: &Arc<Running>, path: &Path, root: &Arc<RootK
     systemd::ready(&running.status_line());
 }
 
-fn put_in_force(running: &Running, path: &Path, root: &RootKey) -> Result<(), ServeError> {
+fn put_in_force(running: &Running, path: &Path) -> Result<(), ServeError> {
     let new = start::read_config(path)?;
     let in_force = running.directory.settings().config.clone();
     let restart_needed = in_force.restart_needed(&new);
@@ -41,8 +40,7 @@ fn put_in_force(running: &Running, path: &Path, root: &RootKey) -> Result<(), Se
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
-    let keys = root_key::caller_keys(root, &config);
-    running.directory.reload(config, keys).map_err(ServeError::Store)?;
+    running.keys.reload(&running.directory, config).map_err(ServeError::Store)?;
     running.set_restart_needed(restart_needed);
     Ok(())
 }

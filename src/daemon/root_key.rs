@@ -4,25 +4,19 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
-use crate::actors::CallerKeys;
-use crate::config::Config;
 use crate::domain::ids::TenantId;
 use crate::domain::pseudonym::{RootKey, RootKeyError};
 use crate::privacy::audit::{AuditKey, AuditKeys};
-use crate::store::RootSecrets;
+use crate::store::{Reroot, RerootStep, Rerooted, RootSecrets, StoreError};
 
 /// Longest file that is read: base64 and a newline are 45 bytes.
 const LONGEST_FILE: u64 = 4096;
 
 /// Where systemd puts credentials.
 const CREDENTIALS: &str = "/run/credentials";
-
-/// The key version that every tenant starts with.
-const FIRST_VERSION: u32 = 1;
 
 /// The root key cannot be had from its file.
 #[derive(Debug, thiserror::Error)]
@@ -82,19 +76,42 @@ fn is_credential(path: &Path, metadata: &Metadata) -> bool {
 }
 
 /// What the store gets.
-pub(super) fn for_store(root: &RootKey) -> RootSecrets {
+pub(crate) fn for_store(root: &RootKey) -> RootSecrets {
     RootSecrets { check_value: root.check_value(), wrapping_key: root.subkey(b"", "wrap") }
 }
 
-/// What recognises the callers of all configured tenants.
-pub(super) fn caller_keys(root: &RootKey, config: &Config) -> CallerKeys {
-    let tenants = config.tenants.iter().map(|tenant| &tenant.id);
-    tenants.map(|tenant| (tenant.clone(), Arc::from([root.pseudonym_key(tenant, FIRST_VERSION)]))).collect()
+/// Gives the data of an installation another root key, while no daemon has it open. `told` hears of each step.
+///
+/// # Errors
+/// A wrong old key and data in use are refused before anything is written.
+pub fn replace(
+    data: &Path,
+    old: &RootKey,
+    new: &RootKey,
+    told: &mut dyn FnMut(RerootStep),
+) -> Result<Rerooted, StoreError> {
+    let derive = |tenant: &TenantId, version| Zeroizing::new(*old.pseudonym_key(tenant, version).secret());
+    let change = Reroot {
+        path: data.to_owned(),
+        old: for_store(old),
+        new: for_store(new),
+        derive: &derive,
+        audit_key: audit_key(old),
+    };
+    change.run(&mut |step| {
+        told(step);
+        Ok(())
+    })
 }
 
-/// What the entries of the audit log are authenticated with.
-pub(crate) fn audit_keys(root: &RootKey) -> AuditKeys {
-    AuditKeys::new(AuditKey::new(root.subkey(b"", "audit")))
+fn audit_key(root: &RootKey) -> Zeroizing<[u8; 32]> {
+    root.subkey(b"", "audit")
+}
+
+/// What the entries of the audit log are authenticated with, and were under earlier root keys.
+pub(crate) fn audit_keys(root: &RootKey, former: Vec<Zeroizing<[u8; 32]>>) -> AuditKeys {
+    let former = former.into_iter().map(AuditKey::new).collect();
+    AuditKeys::new(AuditKey::new(audit_key(root))).with_older(former)
 }
 
 /// What the cursors of a tenant's watchers are encrypted with.

@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::drain::{Api, Served};
 use super::error::ServeError;
+use super::keys::Keys;
 use super::lifecycle::{Lifecycle, Running};
 use super::start::{self, Prepared};
 use super::upkeep::Upkeep;
@@ -95,7 +96,8 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
     let handles = Api { handle: api.handle(), watchers };
     let mut api = actix_rt::spawn(api);
 
-    let running = Arc::new(Running::new(directory, links, audit));
+    let keys = Keys::new(root, audit.clone());
+    let running = Arc::new(Running::new(directory, links, audit, keys));
     let threshold = start::look_at_free_space(&running, config.data.min_free);
     let upkeep = Upkeep::begin(&running, threshold);
     lifecycle.serve(running.clone());
@@ -106,7 +108,7 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
         tokio::select! {
             () = signals.end() => break End::Wanted,
             Some(error) = failures.recv() => break End::WriteFailed(error),
-            _ = hangup.recv() => reload::reload(&running, &path, &root).await,
+            _ = hangup.recv() => reload::reload(&running, &path).await,
             _ = &mut api => break End::Part("the API server"),
             _ = &mut health => break End::Part("the server of health and metrics"),
         }

@@ -13,7 +13,7 @@ use super::error::ServeError;
 use super::lifecycle::Running;
 use super::listeners::Listeners;
 use super::systemd::LongStart;
-use super::{free_space, root_key};
+use super::{free_space, keys, root_key};
 use crate::actors::{Directory, DirectoryOptions};
 use crate::config::{Config, Durability};
 use crate::domain::pseudonym::RootKey;
@@ -81,9 +81,9 @@ pub(super) async fn open(
     tell(&recovered);
     let cores = available_parallelism().map_or(1, usize::from);
     let options = DirectoryOptions {
+        keys: keys::caller_keys(root, config, &store).map_err(ServeError::Store)?,
         store,
         recovered,
-        keys: root_key::caller_keys(root, config),
         arbiters: config.limits.arbiters.unwrap_or(cores),
         config: config.clone(),
         clock: None,
@@ -93,12 +93,18 @@ pub(super) async fn open(
 
 /// Takes up the audit log, and records the start in it before anybody is served.
 pub(super) async fn open_audit(directory: &Arc<Directory>, root: &RootKey) -> Result<Arc<Audit>, ServeError> {
-    let (store, keys) = (directory.store().clone(), root_key::audit_keys(root));
+    let former = directory.store().former_audit_keys().map_err(ServeError::Store)?;
+    let (store, keys) = (directory.store().clone(), root_key::audit_keys(root, former));
     // Weakly: the data is closed when everybody has let go of the directory.
     let clock = Arc::downgrade(directory);
     let opened = spawn_blocking(move || {
-        let audit = Audit::open(store, keys, move || clock.upgrade().map(|directory| directory.now()))?;
+        let audit = Audit::open(store.clone(), keys, move || clock.upgrade().map(|directory| directory.now()))?;
         audit.record_blocking(Entry::new(Who::Daemon, What::Started { version: env!("CARGO_PKG_VERSION") }))?;
+        // Nobody could write into the log when that was done.
+        if store.has_untold_reroot()? {
+            audit.record_blocking(Entry::new(Who::Daemon, What::RootKeyChanged))?;
+            store.note_reroot_told()?;
+        }
         Ok(audit)
     });
     let opened = opened.await.unwrap_or(Err(AuditError::Closed));

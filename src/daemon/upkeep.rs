@@ -7,7 +7,7 @@ use actix_rt::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 
 use super::lifecycle::Running;
-use super::{free_space, systemd, watchdog};
+use super::{free_space, rewriting, systemd, watchdog};
 use crate::privacy::audit::Audit;
 
 /// How often sessions of long calls are asked for their record.
@@ -33,6 +33,7 @@ impl Upkeep {
             actix_rt::spawn(every(RECORDS_EVERY, move || recording.write_records())),
             actix_rt::spawn(record_refused_keys(counting)),
             actix_rt::spawn(every(AUDIT_HEAD_EVERY, move || audited.log_head())),
+            actix_rt::spawn(rewriting::go_on(running.directory.clone(), running.audit.clone())),
             actix_rt::spawn(every(STATUS_EVERY, move || systemd::status(&telling.status_line()))),
         ])
     }

@@ -6,7 +6,9 @@ use std::path::Path;
 use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch};
 
 use super::error::StoreError;
-use super::families::{AUDIT, family};
+use super::families::{AUDIT, KEYS, family};
+use super::former_keys::FormerKeys;
+use super::wrapping::{PlainKey, Wrapping};
 use super::{Store, layout, sync_write};
 
 /// One row of the audit log.
@@ -72,8 +74,16 @@ impl OfflineAudit {
             return Err(StoreError::Incomplete("there is no database in it"));
         }
         // With the daemon's files of the log: what is in them only is read too.
-        let opened = DB::open_cf_for_read_only(&Options::default(), database, ["default", AUDIT], false)?;
+        let opened = DB::open_cf_for_read_only(&Options::default(), database, ["default", AUDIT, KEYS], false)?;
         Ok(Self(opened))
+    }
+
+    /// What rows were authenticated with under earlier root keys.
+    ///
+    /// # Errors
+    /// When they cannot be read, or unwrapped with this key.
+    pub fn former_audit_keys(&self, wrapping_key: &[u8; 32]) -> Result<Vec<PlainKey>, StoreError> {
+        FormerKeys::load(&self.0)?.unwrap(&Wrapping::new(wrapping_key))
     }
 
     /// The rows behind a number, at most `limit`.

@@ -74,12 +74,6 @@ fn owner(number: u32, tenant: &TenantId) -> Owner<'_> {
 }
 
 impl Store {
-    /// All tenants that ever had something here, by name.
-    #[must_use]
-    pub fn tenants(&self) -> Vec<TenantId> {
-        self.inner.registry.read().tenants().into_iter().map(|(tenant, _)| tenant).collect()
-    }
-
     /// The versions of a tenant's pseudonym key, the newest first. May block on the disk.
     ///
     /// # Errors

@@ -9,10 +9,11 @@ use futures_util::StreamExt;
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
+use super::keys::Task;
 use super::request::{Request, Wanted, refused};
 use super::socket::{AdminSocket, SocketFile};
 use super::watch::Watch;
@@ -91,7 +92,10 @@ impl Connection {
                 (Ok(Request::Watch(wanted)), Some(running)) => {
                     return self.watch(&wanted, running, lifecycle).await;
                 }
-                (Ok(request), Some(running)) => answer(request, running, lifecycle, self.uid).await,
+                (Ok(request), Some(running)) => match Task::of(request) {
+                    Ok(task) => self.do_task(task, running, lifecycle).await?,
+                    Err(request) => answer(request, running, lifecycle, self.uid).await,
+                },
                 (Err(refusal), _) => Err(refusal),
                 (_, None) => Err(Refusal::new(Reason::Overloaded, "recalld starts or ends: ask again in a moment")),
             };
@@ -140,6 +144,25 @@ impl Connection {
         Ok(running.audit.record(entry).await?)
     }
 
+    /// What takes its time tells how far it is. It is broken off when the client goes away, or at the drain.
+    async fn do_task(
+        &mut self,
+        task: Task,
+        running: Arc<Running>,
+        lifecycle: &Lifecycle,
+    ) -> Result<Result<String, Refusal>, Gone> {
+        let (told, mut lines) = mpsc::channel(1);
+        let who = Who::Operator { uid: self.uid };
+        let mut done = spawn_blocking(move || task.run(&running, who, &told));
+        loop {
+            tokio::select! {
+                answer = &mut done => return Ok(answer.unwrap_or_else(|_| Err(fault()))),
+                Some(line) = lines.recv() => self.send(&line).await?,
+                () = lifecycle.drained(), if !lines.is_closed() => lines.close(),
+            }
+        }
+    }
+
     async fn send(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(WRITE_WITHIN, self.writing.write_all(lines.as_bytes())).await {
             Ok(Ok(())) => Ok(()),
@@ -164,5 +187,9 @@ async fn answer(request: Request, running: Arc<Running>, lifecycle: &Lifecycle, 
         Request::Sessions(part) => sessions::list(&running.directory, &part),
         _ => status::answer(&running, phase),
     });
-    answered.await.unwrap_or_else(|_| Err(Refusal::new(Reason::Internal, "a fault in recalld: see its log")))
+    answered.await.unwrap_or_else(|_| Err(fault()))
+}
+
+fn fault() -> Refusal {
+    Refusal::new(Reason::Internal, "a fault in recalld: see its log")
 }

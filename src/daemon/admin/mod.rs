@@ -1,5 +1,5 @@
-//! The admin socket: what `recalld status`, `calls`, `sessions`, `watch`, `audit` and `session-id` ask. One JSON object a line, question and
-//! answer; `watch` is answered with a stream. No answer holds a number.
+//! The admin socket: what `recalld status`, `calls`, `sessions`, `watch`, `audit`, `session-id` and `key` ask. One JSON
+//! object a line, question and answer; `watch` is answered with a stream. No answer holds a number.
 //!
 //! | file | subject |
 //! |---|---|
@@ -8,6 +8,7 @@
 //! | `request` | what can be asked |
 //! | `status` | how the daemon is |
 //! | `calls`, `sessions` | what is going on, in parts |
+//! | `keys` | rotate, status and retire of keys |
 //! | `watch` | what happens from now on |
 //! | `audit` | the audit log, and whether its chain is whole |
 //! | `session_id` | the session ID of a number |
@@ -15,6 +16,7 @@
 mod audit;
 mod calls;
 mod connection;
+mod keys;
 mod request;
 mod session_id;
 mod sessions;

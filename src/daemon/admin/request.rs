@@ -12,7 +12,7 @@ const ENTRIES: usize = 1_000;
 
 /// One line of a client.
 #[derive(Debug, Deserialize)]
-#[serde(tag = "op", rename_all = "lowercase")]
+#[serde(tag = "op", rename_all = "snake_case")]
 pub(super) enum Request {
     Status,
     Calls(Part),
@@ -23,10 +23,24 @@ pub(super) enum Request {
     },
     Watch(Wanted),
     Audit(audit::Part),
-    #[serde(rename = "audit_verify")]
     AuditVerify(audit::Against),
-    #[serde(rename = "session_id")]
     SessionId(session_id::Asked),
+    KeyStatus {
+        /// Of this tenant; none: of all.
+        tenant: Option<String>,
+    },
+    KeyRotate {
+        tenant: String,
+    },
+    KeyRotateData {
+        tenant: String,
+    },
+    KeyRetire {
+        tenant: String,
+        version: u32,
+        #[serde(default)]
+        force: bool,
+    },
 }
 
 /// One part of a list.
@@ -54,8 +68,8 @@ impl Request {
         serde_json::from_str(line).map_err(|error| {
             // What serde says of a wrong value repeats it.
             let place = format!("the request cannot be read at column {}: ", error.column());
-            let known =
-                "it is an object with `op`: status, calls, sessions, session, watch, audit, audit_verify or session_id";
+            let known = "it is an object with `op`: status, calls, sessions, session, watch, audit, audit_verify, \
+                         session_id, key_status, key_rotate, key_rotate_data or key_retire";
             Refusal::new(Reason::InvalidParams, place + known)
         })
     }

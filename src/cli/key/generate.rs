@@ -1,4 +1,4 @@
-//! `recalld key`: the root key.
+//! `recalld key generate`: a root key.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -6,30 +6,17 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::Subcommand;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::out;
+use super::super::out;
 use crate::domain::pseudonym::RootKey;
 
-/// Arguments of `key`.
+/// Arguments of `key generate`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Make a root key: 256 random bits as 64 hex digits, in a new file that only its owner can read.
-    Generate(Generate),
-}
-
-#[derive(clap::Args)]
-struct Generate {
     /// The file to make. A file that is there is never overwritten.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -38,22 +25,21 @@ struct Generate {
     json: bool,
 }
 
-/// Runs one of the commands.
+/// Makes it.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Command::Generate(generate) = &arguments.command;
-    write_new(&generate.out)?;
-    if generate.json {
-        return out::json(&json!({ "file": generate.out }));
+    write_new(&arguments.out)?;
+    if arguments.json {
+        return out::json(&json!({ "file": arguments.out }));
     }
     out::line(format!(
         "wrote {}\nKeep a copy apart from the backups of the data: without it recalld cannot read its data, and nobody \
          can turn a session ID back into a number.",
-        generate.out.display()
+        arguments.out.display()
     ))
 }
 
 /// Makes the file of a new root key.
-pub(super) fn write_new(path: &Path) -> anyhow::Result<()> {
+pub(in crate::cli) fn write_new(path: &Path) -> anyhow::Result<()> {
     let mut bytes = Zeroizing::new([0_u8; 32]);
     SysRng.try_fill_bytes(bytes.as_mut_slice()).context("the system gives no random bytes")?;
     let key = RootKey::from_file(bytes.as_slice())?;
