@@ -1,0 +1,77 @@
+//! Data keys (PRODUCT.md 7).
+
+use std::fs;
+use std::time::Duration;
+
+use crate::ledger::{Callers, meanwhile};
+use crate::operator::{done, older_data_keys, status};
+use crate::support::{Config, Daemon, wait};
+
+fn rotate_data(daemon: &Daemon) -> u64 {
+    done(daemon, &["rotate-data", "--tenant", "acme"])["version"].as_u64().unwrap()
+}
+
+fn key_files(daemon: &Daemon) -> Vec<Vec<u8>> {
+    let files = fs::read_dir(daemon.data_path().join("keys")).unwrap();
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.into_iter().map(|file| fs::read(file).unwrap()).collect()
+}
+
+#[test]
+fn data_keys_rotate_under_load_and_the_old_one_is_destroyed() {
+    let mut daemon = Daemon::with(Config::default());
+    let mut all = [Callers::new("a", "1", 60), Callers::new("b", "2", 60)];
+    for callers in &mut all {
+        callers.round(&mut daemon.edge());
+    }
+    let before = key_files(&daemon);
+    meanwhile(&daemon, &mut all, || {
+        for expected in 2..=3 {
+            std::thread::sleep(Duration::from_millis(300));
+            assert_eq!(rotate_data(&daemon), expected);
+        }
+        wait::until("the old keys are destroyed", || older_data_keys(&daemon).is_empty());
+    });
+    let after = key_files(&daemon);
+    let lengths = |files: &[Vec<u8>]| files.iter().map(Vec::len).collect::<Vec<_>>();
+    assert_eq!(lengths(&before), lengths(&after), "one key each again");
+    assert_eq!(before.iter().zip(&after).filter(|(before, after)| before != after).count(), 1, "of one tenant");
+    for cut_off in [true, false] {
+        for callers in &mut all {
+            callers.all_are_recognised(&daemon);
+        }
+        if cut_off {
+            daemon.kill();
+        } else {
+            assert!(daemon.terminate().success());
+        }
+        daemon.restart();
+    }
+    assert_eq!(status(&daemon)["data"]["current"], 3);
+    assert_eq!(status(&daemon)["data"]["damaged"], 0);
+    for callers in &mut all {
+        callers.all_are_recognised(&daemon);
+    }
+}
+
+#[test]
+fn a_rotation_of_a_data_key_goes_on_after_kill_9() {
+    let mut daemon = Daemon::with(Config::default());
+    let mut callers = Callers::new("a", "", 400);
+    for _ in 0..3 {
+        callers.round(&mut daemon.edge());
+    }
+    assert_eq!(rotate_data(&daemon), 2);
+    for pause in [0, 30, 80] {
+        std::thread::sleep(Duration::from_millis(pause));
+        daemon.kill();
+        daemon.restart();
+    }
+    wait::until("the old key is destroyed", || older_data_keys(&daemon).is_empty());
+    callers.all_are_recognised(&daemon);
+    daemon.kill();
+    daemon.restart();
+    callers.all_are_recognised(&daemon);
+    assert_eq!(status(&daemon)["data"]["damaged"], 0);
+}
