@@ -65,6 +65,10 @@ fn store(criterion: &mut Criterion) {
     criterion.bench_function("seal one commit", |bencher| {
         bencher.iter(|| black_box(release.seal_commit(&one.id, black_box(&log))));
     });
+    let sealed = release.seal_commit(&one.id, &log);
+    criterion.bench_function("open one commit", |bencher| {
+        bencher.iter(|| black_box(release.read_commit(black_box(&sealed))));
+    });
     criterion.bench_function("seal one record", |bencher| {
         bencher.iter(|| black_box(release.seal_record(black_box(&one))));
     });
