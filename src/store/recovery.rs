@@ -299,7 +299,6 @@ impl<'a> Replay<'a> {
     /// Notes damaged sessions durably, so that what is left of them is never taken for whole, and hands
     /// over the others.
     fn finish(self, last_sequence: u64) -> Result<(Recovered, Unrecorded), StoreError> {
-        let now = Instant::now();
         let mut recovered =
             Recovered { damaged: self.damaged, replayed: self.replayed, last_sequence, ..Recovered::default() };
         let mut unrecorded = self.unrecorded;
@@ -320,7 +319,7 @@ impl<'a> Replay<'a> {
                 State::Whole(session) => {
                     let Some(known) = self.registry.by_number(replayed.release) else { continue };
                     if let Some(first) = replayed.first {
-                        unrecorded.logged((tenant, id), first, session.ordinal, now);
+                        unrecorded.replayed((tenant, id), first, session.ordinal);
                     }
                     if replayed.first.is_some() || !session.calls.is_empty() {
                         recovered.sessions.push(RecoveredSession {

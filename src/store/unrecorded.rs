@@ -15,8 +15,8 @@ struct Entry {
     first: u64,
     /// Its count of commits in the log.
     ordinal: u64,
-    /// When it was entered.
-    since: Instant,
+    /// When it was entered; none for one that an earlier run of the daemon left behind.
+    since: Option<Instant>,
 }
 
 /// The sessions with log records not covered by a record.
@@ -36,10 +36,20 @@ impl Unrecorded {
 
     /// A log record of the session is durable.
     pub(super) fn logged(&mut self, session: SessionKey, sequence: u64, ordinal: u64, now: Instant) {
+        self.enter(session, sequence, ordinal, Some(now));
+    }
+
+    /// A start had to replay log records of the session. It has waited long enough: daemons that end soon after their
+    /// start, one after the other, would replay more and more.
+    pub(super) fn replayed(&mut self, session: SessionKey, first: u64, ordinal: u64) {
+        self.enter(session, first, ordinal, None);
+    }
+
+    fn enter(&mut self, session: SessionKey, sequence: u64, ordinal: u64, since: Option<Instant>) {
         match self.sessions.get_mut(&session) {
             Some(entry) => entry.ordinal = entry.ordinal.max(ordinal),
             None => {
-                self.sessions.insert(session, Entry { first: sequence, ordinal, since: now });
+                self.sessions.insert(session, Entry { first: sequence, ordinal, since });
                 self.by_sequence.insert(sequence, session);
             }
         }
@@ -75,7 +85,8 @@ impl Unrecorded {
         self.by_sequence
             .values()
             .take_while(|session| {
-                self.sessions.get(*session).is_some_and(|entry| now.duration_since(entry.since) >= older_than)
+                let since = self.sessions.get(*session).map(|entry| entry.since);
+                since.is_some_and(|since| since.is_none_or(|since| now.duration_since(since) >= older_than))
             })
             .take(most)
             .copied()
@@ -117,5 +128,19 @@ mod tests {
         assert_eq!(unrecorded.older_than(Duration::from_secs(4), at, 9), [A]);
         assert_eq!(unrecorded.older_than(Duration::ZERO, at, 9), [A, B]);
         assert_eq!(unrecorded.older_than(Duration::ZERO, at, 1), [A]);
+    }
+
+    #[test]
+    fn what_a_start_had_to_replay_is_asked_for_its_record_at_once() {
+        let now = Instant::now();
+        let mut unrecorded = Unrecorded::default();
+        unrecorded.replayed(A, 10, 7);
+        unrecorded.logged(A, 12, 8, now);
+        unrecorded.logged(B, 13, 1, now);
+        assert_eq!(unrecorded.older_than(Duration::from_secs(4), now, 9), [A]);
+        unrecorded.recorded(&A, 7);
+        assert_eq!(unrecorded.watermark(13), 9, "the record was sealed before the latest commit");
+        unrecorded.recorded(&A, 8);
+        assert_eq!(unrecorded.watermark(13), 12);
     }
 }
