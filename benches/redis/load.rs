@@ -107,7 +107,7 @@ pub fn run<P: Protocol>(
     let mut groups: Vec<Vec<Connection<P>>> = Vec::new();
     groups.resize_with(threads, Vec::new);
     for number in 0..shape.connections {
-        let lanes = (0..shape.in_flight).map(|lane| Lane::new(number * shape.in_flight + lane, lanes)).collect();
+        let lanes = (0..shape.in_flight).map(|lane| Lane::new(number * shape.in_flight + lane, lanes, work)).collect();
         let connection = Connection::open(address, protocol(), lanes).context("cannot connect")?;
         if let Some(group) = groups.get_mut(number % threads) {
             group.push(connection);

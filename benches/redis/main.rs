@@ -69,6 +69,10 @@ struct Arguments {
     /// Directory of the data of both, on a real disk
     #[arg(long, value_name = "DIRECTORY", default_value = env!("CARGO_TARGET_TMPDIR"))]
     dir: PathBuf,
+    /// Run a pair again in which others took more than this share of the processors, as 0.1; and wait before it until
+    /// they take less
+    #[arg(long, value_name = "SHARE")]
+    quiet: Option<f64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -107,7 +111,15 @@ fn main() -> anyhow::Result<()> {
     for (job, rows) in jobs {
         let mut pairs: Vec<Pair> = Vec::new();
         for run in 0..arguments.runs.max(1) {
-            let pair = job.run(&settings, &callers, run % 2 == 1)?;
+            let pair = loop {
+                arguments.wait_until_quiet()?;
+                let pair = job.run(&settings, &callers, run % 2 == 1)?;
+                let others = pair.recalld.others.max(pair.redis.others);
+                if arguments.quiet.is_none_or(|most| others <= most) {
+                    break pair;
+                }
+                eprintln!("others took {:.0} % of the processors: again", others * 100.0);
+            };
             for row in rows {
                 eprintln!("{}: run {}: {:.2}", row.name, run + 1, row.goal.value(&pair));
             }
@@ -122,6 +134,12 @@ fn main() -> anyhow::Result<()> {
 impl Arguments {
     fn wants(&self, row: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == row)
+    }
+
+    fn wait_until_quiet(&self) -> anyhow::Result<()> {
+        let Some(most) = self.quiet else { return Ok(()) };
+        while process::busy_share(Duration::from_secs(1))? > most {}
+        Ok(())
     }
 
     fn print(&self, machine: &Machine, lines: &[Line]) -> anyhow::Result<()> {

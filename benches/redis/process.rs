@@ -104,6 +104,14 @@ pub fn cpu_of_all() -> anyhow::Result<Duration> {
     Ok(Duration::from_millis(ticks.context("a time in /proc/stat is no number")? * MILLISECONDS_PER_TICK))
 }
 
+/// The share of all processors that is in use, looked at for some time.
+pub fn busy_share(time: Duration) -> anyhow::Result<f64> {
+    let before = cpu_of_all()?;
+    std::thread::sleep(time);
+    let busy = cpu_of_all()?.saturating_sub(before);
+    Ok(busy.div_duration_f64(time * u32::try_from(std::thread::available_parallelism()?.get())?))
+}
+
 /// Of the times in /proc/stat, on all machines that run Linux today.
 const MILLISECONDS_PER_TICK: u64 = 10;
 

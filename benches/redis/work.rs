@@ -42,8 +42,8 @@ const ASK: &[Step] = &[Step::Get];
 pub enum Work {
     /// Lives of calls until the time is over.
     Lives,
-    /// This many calls are started, their variables set, and left up.
-    Fill(usize),
+    /// The calls with these numbers are started, their variables set, and left up.
+    Fill { from: usize, to: usize },
     /// The contexts of this many calls that are up are asked for until the time is over.
     Contexts(usize),
 }
@@ -95,7 +95,11 @@ pub struct Lane {
 
 impl Lane {
     /// One of `lanes` lanes. They share no caller, so that no call finds another one up.
-    pub fn new(number: usize, lanes: usize) -> Self {
+    pub fn new(number: usize, lanes: usize, work: Work) -> Self {
+        let number = match work {
+            Work::Fill { from, .. } => from + number,
+            Work::Lives | Work::Contexts(_) => number,
+        };
         let mut lane = Self { call_id: String::new(), caller: number, number, lanes, round: 0, step: 0 };
         lane.name_call(number);
         lane
@@ -104,7 +108,7 @@ impl Lane {
     /// What it asks next; none when its work is done.
     pub fn step(&self, work: Work) -> Option<Step> {
         let left = match work {
-            Work::Fill(calls) => self.number + self.round * self.lanes < calls,
+            Work::Fill { to, .. } => self.number + self.round * self.lanes < to,
             Work::Lives | Work::Contexts(_) => true,
         };
         left.then(|| steps(work).get(self.step).copied()).flatten()
@@ -124,7 +128,7 @@ impl Lane {
                 self.caller = self.number + self.lanes * (self.round % (CALLERS / self.lanes).max(1));
                 self.name_call(next);
             }
-            Work::Fill(_) => {
+            Work::Fill { .. } => {
                 self.caller = next;
                 self.name_call(next);
             }
@@ -145,7 +149,7 @@ impl Lane {
 fn steps(work: Work) -> &'static [Step] {
     match work {
         Work::Lives => LIFE,
-        Work::Fill(_) => FILL,
+        Work::Fill { .. } => FILL,
         Work::Contexts(_) => ASK,
     }
 }
