@@ -26,6 +26,8 @@ mod recognised;
 mod restart;
 #[path = "calls/same_call.rs"]
 mod same_call;
+#[path = "calls/sync.rs"]
+mod sync;
 #[path = "calls/withheld.rs"]
 mod withheld;
 

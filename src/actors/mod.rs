@@ -12,6 +12,7 @@
 //! | `reply` | how an answer is rendered with the state in hand and sent after the fsync |
 //! | `publisher`, `subscription` | one stream of changes for all watchers, in the order of the log |
 //! | `lingering` | calls that ended a short while ago |
+//! | `lost` | calls that a switch does not have any more |
 //! | `requests` | what voice apps ask, as futures |
 //! | `timer_wheel`, `wheel` | tells sessions that something of them ends |
 //! | `probe` | an event through actor and writer, to see whether they work |
@@ -23,6 +24,7 @@ mod clock;
 mod directory;
 mod first_contact;
 mod lingering;
+mod lost;
 mod probe;
 mod publisher;
 mod reply;
@@ -40,6 +42,7 @@ pub use call_actor::{Caller, StartCall};
 pub use clock::Clock;
 pub use directory::{Counts, Directory, DirectoryOptions, Glance, Scope};
 pub use first_contact::{CallerKeys, KnownCaller};
+pub use lost::Reported;
 pub use publisher::{Filter, Publisher};
 pub use reply::{Outcome, Reply, Wake, Wakes};
 pub use requests::{CallView, SessionView};

@@ -53,14 +53,14 @@ impl Reply for Handover {
     }
 }
 
-type Told = oneshot::Receiver<Result<Arc<Session>, Refusal>>;
+pub(super) type Told = oneshot::Receiver<Result<Arc<Session>, Refusal>>;
 
-fn handover() -> (Box<dyn Reply>, Told) {
+pub(super) fn handover() -> (Box<dyn Reply>, Told) {
     let (told, receiver) = oneshot::channel();
     (Box::new(Handover { told, prepared: None }), receiver)
 }
 
-async fn durable(told: Told) -> Result<Arc<Session>, Refusal> {
+pub(super) async fn durable(told: Told) -> Result<Arc<Session>, Refusal> {
     let failed = |_| Refusal::new(Reason::Internal, "recalld failed at this request: see its log, and repeat it");
     told.await.map_err(failed)?
 }

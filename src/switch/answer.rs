@@ -58,6 +58,23 @@ impl Answer {
         Self { outlet, asker, content, trunk, frame: BytesMut::new(), _permit: permit }
     }
 
+    /// Answers with a result that is no outcome of a single event, or with a refusal. Tells the connection.
+    pub(super) fn settle(mut self, result: Result<String, Refusal>) {
+        match (&self.asker, &result) {
+            (Some(asker), Ok(result)) => write_result(&mut self.frame, asker.framing, &asker.id, result),
+            (asker, Err(refusal)) => {
+                self.outlet.metrics.count_refusal(refusal.reason);
+                if let Some(asker) = asker {
+                    write_error(&mut self.frame, asker.framing, Some(&asker.id), refusal);
+                }
+            }
+            (None, Ok(_)) => {}
+        }
+        if self.send() {
+            self.outlet.wake();
+        }
+    }
+
     fn send(&mut self) -> bool {
         self.asker.take().is_some_and(|asker| self.outlet.answer(asker.number, &self.frame))
     }

@@ -8,8 +8,9 @@ use std::time::Instant;
 use super::Link;
 use super::answer::{Answer, Asker, Content, write_content};
 use super::outlet::Outlet;
-use super::permits::ConnectionPermits;
+use super::permits::{ConnectionPermits, Permit};
 use super::report::report;
+use super::sync::{self, Progress};
 use super::trunk::TrunkSettings;
 use crate::actors::{Directory, Glance, Outcome};
 use crate::domain::ids::{CallId, TenantId};
@@ -19,6 +20,7 @@ use crate::wire::answer::{write_error, write_result};
 use crate::wire::calls::Method;
 use crate::wire::framing::{Frame, Framing};
 use crate::wire::jsonrpc::{self, ReplyTo, Request, RequestId, WrongRequest};
+use crate::wire::sync::CallsSync;
 
 /// What a connection needs to dispatch its frames.
 pub(super) struct Dispatcher {
@@ -99,18 +101,55 @@ impl Dispatcher {
             return self.refuse_request(id.as_ref(), framing, &Refusal::new(Reason::Overloaded, detail));
         };
         self.outlet.metrics.count_method(&method);
+        let deadline = read_at + trunk.config().limits.answer_within;
+        if let Method::CallsSync(part) = method {
+            return self.sync(part, trunk, id, framing, deadline, permit);
+        }
         let (content, event) = match self.event(directory, &trunk, method) {
             Ok(event) => event,
             Err(refusal) => return self.refuse_request(id.as_ref(), framing, &refusal),
         };
-        let deadline = read_at + trunk.config().limits.answer_within;
-        let asker = id.map(|id| Asker { number: self.outlet.open(id.clone(), framing, deadline), id, framing });
+        let asker = self.asker(id, framing, deadline);
         let answer = Box::new(Answer::new(self.outlet.clone(), asker, content, trunk, permit));
         match event {
             Event::Start(call) => directory.start_call(*call, answer),
             Event::Happens { tenant, call, command } => directory.call_event(&tenant, &call, *command, answer),
             Event::Read { tenant, call } => directory.read_call(&tenant, &call, answer),
             Event::Unknown => Directory::refuse(answer, unknown_call()),
+        }
+        Dispatched::Done
+    }
+
+    fn asker(&self, id: Option<RequestId>, framing: Framing, deadline: Instant) -> Option<Asker> {
+        id.map(|id| Asker { number: self.outlet.open(id.clone(), framing, deadline), id, framing })
+    }
+
+    /// Takes a part of the list of calls that the switch still has. What follows from a complete list is durable before
+    /// it is answered.
+    fn sync(
+        &self,
+        part: CallsSync,
+        trunk: Arc<TrunkSettings>,
+        id: Option<RequestId>,
+        framing: Framing,
+        deadline: Instant,
+        permit: Permit,
+    ) -> Dispatched {
+        let directory = &self.link.shared.directory;
+        let is_active = |call: &CallId| trunk.tenants().iter().any(|tenant| directory.has_call(tenant, call));
+        let ended = match self.link.lists.take(self.peer, part, directory.now(), is_active) {
+            Err(refusal) => return self.refuse_request(id.as_ref(), framing, &refusal),
+            Ok(Progress::Open) => 0,
+            Ok(Progress::Repeated(ended)) => ended,
+            Ok(Progress::Complete(complete)) => {
+                let asker = self.asker(id, framing, deadline);
+                let answer = Answer::new(self.outlet.clone(), asker, Content::Empty, trunk.clone(), permit);
+                actix_rt::spawn(sync::conclude(self.link.clone(), self.peer, trunk, complete, answer));
+                return Dispatched::Done;
+            }
+        };
+        if let Some(id) = &id {
+            self.outlet.append(|out| write_result(out, framing, id, &sync::result(ended)));
         }
         Dispatched::Done
     }
@@ -176,7 +215,9 @@ impl Dispatcher {
                 let tenant = tenant_of(directory, trunk, &call).cloned();
                 (Content::Context, tenant.map_or(Event::Unknown, |tenant| Event::Read { tenant, call }))
             }
-            Method::Ping => return Err(Refusal::new(Reason::Internal, "a ping is answered at once")),
+            Method::CallsSync(_) | Method::Ping => {
+                return Err(Refusal::new(Reason::Internal, "what is no event of a call is answered without an actor"));
+            }
         })
     }
 

@@ -6,7 +6,7 @@ use crate::domain::refusal::Reason;
 use crate::wire::calls::Method;
 
 /// The methods that are counted, in the order of their counters.
-const METHODS: [&str; 9] = [
+const METHODS: [&str; 10] = [
     "call.start",
     "call.ringing",
     "call.answer",
@@ -15,6 +15,7 @@ const METHODS: [&str; 9] = [
     "context.get",
     "variables.set",
     "variables.delete",
+    "calls.sync",
     "ping",
 ];
 
@@ -48,7 +49,8 @@ impl SwitchMetrics {
             Method::ContextGet { .. } => 5,
             Method::VariablesSet(_) => 6,
             Method::VariablesDelete(_) => 7,
-            Method::Ping => 8,
+            Method::CallsSync(_) => 8,
+            Method::Ping => 9,
         };
         if let Some(counter) = self.methods.get(index) {
             counter.fetch_add(1, Ordering::Relaxed);

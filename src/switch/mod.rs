@@ -8,6 +8,7 @@
 //! | `outlet` | answers on their way out, each once and in time |
 //! | `permits` | how much may be in progress |
 //! | `dispatch` | from a request to the actors |
+//! | `sync` | which calls a switch still has, and the end of those it has lost |
 //! | `trunk` | what is configured of a link, and which release a call is for |
 //! | `report` | from `call.start` to a recognised caller |
 //! | `answer` | rendering answers |
@@ -21,6 +22,7 @@ mod metrics;
 mod outlet;
 mod permits;
 mod report;
+mod sync;
 mod trunk;
 
 use std::net::{SocketAddr, TcpListener};
@@ -36,6 +38,7 @@ use crate::actors::Directory;
 use crate::config::{self, Config};
 use crate::domain::ids::SwitchName;
 use permits::Permits;
+use sync::Lists;
 use trunk::Trunk;
 
 /// A link whose address is taken but not served yet.
@@ -83,6 +86,8 @@ struct Link {
     name: SwitchName,
     shared: Arc<Shared>,
     trunk: Trunk,
+    /// Which calls its peers say they still have.
+    lists: Lists,
     connections: AtomicUsize,
 }
 
@@ -124,6 +129,7 @@ pub fn serve(bound: Vec<Bound>, directory: &Arc<Directory>) -> std::io::Result<L
             name: switch.name.clone(),
             shared: shared.clone(),
             trunk: Trunk::new(&switch, directory.settings()),
+            lists: Lists::default(),
             connections: AtomicUsize::new(0),
         });
         listener::spawn(listener, link.clone());

@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 
 use super::jsonrpc::Member;
 use super::lists::{Entries, Texts};
+use super::sync::{self, CallsSync};
 use crate::domain::caller::{CallerNumber, DtmfDigit};
 use crate::domain::duration;
 use crate::domain::ids::{CallId, InstanceId, VariableName};
@@ -77,6 +78,8 @@ pub enum Method<'a> {
     VariablesSet(Change),
     /// Variables are deleted.
     VariablesDelete(Change),
+    /// A part of the list of calls that the switch still has.
+    CallsSync(CallsSync),
     /// Is anybody there.
     Ping,
 }
@@ -145,6 +148,7 @@ pub(super) fn parse<'a>(method: &str, params: Option<&'a RawValue>) -> Result<Me
         "context.get" => Ok(Method::ContextGet { call: call_id(&read::<EventParams<'_>>(params)?.call_id)? }),
         "variables.set" => variables_set(read(params)?),
         "variables.delete" => variables_delete(read(params)?),
+        "calls.sync" => sync::parse(params).map(Method::CallsSync),
         "ping" => Ok(Method::Ping),
         _ => Err(Refusal::new(Reason::MethodNotFound, "there is no such method")),
     }
@@ -211,7 +215,7 @@ struct ChangeParams<'a> {
     if_revision: Member<'a>,
 }
 
-fn read<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Refusal> {
+pub(super) fn read<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Refusal> {
     let text = params.map(RawValue::get).filter(|text| text.starts_with('{'));
     let text = text.ok_or_else(|| invalid("params is an object"))?;
     serde_json::from_str(text).map_err(|error| {
@@ -291,11 +295,11 @@ fn change(
     })
 }
 
-fn invalid(detail: &'static str) -> Refusal {
+pub(super) fn invalid(detail: &'static str) -> Refusal {
     Refusal::new(Reason::InvalidParams, detail)
 }
 
-fn too_long(detail: &'static str) -> Refusal {
+pub(super) fn too_long(detail: &'static str) -> Refusal {
     Refusal::new(Reason::LimitExceeded, detail)
 }
 
@@ -404,7 +408,7 @@ fn status(member: &Member<'_>) -> Result<Option<u16>, Refusal> {
     }
 }
 
-fn integer<T: TryFrom<i64>>(member: &Member<'_>, detail: &'static str) -> Result<Option<T>, Refusal> {
+pub(super) fn integer<T: TryFrom<i64>>(member: &Member<'_>, detail: &'static str) -> Result<Option<T>, Refusal> {
     match member {
         Member::Absent => Ok(None),
         Member::Integer(value) => T::try_from(*value).map(Some).map_err(|_| invalid(detail)),

@@ -108,7 +108,7 @@ fn a_deep_frame_is_refused_by_its_id_and_the_framing_is_kept() {
 
 #[test]
 fn a_method_that_is_not_there_is_told_by_the_word() {
-    for method in ["calls.sync", "call.failed", "Ping", "ping ", ""] {
+    for method in ["calls.list", "call.failed", "Ping", "ping ", ""] {
         let frame = format!("{{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"{method}\"}}");
         assert_eq!(refused(frame.as_bytes()), (ReplyTo::Request(RequestId::Integer(5)), Reason::MethodNotFound));
     }

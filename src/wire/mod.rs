@@ -5,6 +5,7 @@
 //! | [`framing`] | netstrings and bare JSON of one connection into frames |
 //! | [`jsonrpc`] | a frame into a request: envelope and id |
 //! | [`calls`] | methods and their parameters into checked types |
+//! | [`sync`] | the calls a switch still has, in parts |
 //! | [`answer`] | results and errors |
 //! | [`context`] | the context as a switch sees it |
 //! | [`json`] | string literals |
@@ -16,3 +17,4 @@ pub mod framing;
 pub mod json;
 pub mod jsonrpc;
 mod lists;
+pub mod sync;

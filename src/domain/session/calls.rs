@@ -115,7 +115,9 @@ pub(super) fn end(
         return Vec::new();
     };
     if let Some(leg) = leg {
-        let Some(meant) = leg_meant(known, leg) else {
+        // A switch that has lost a call says nothing about the leg of another peer.
+        let meant = if *cause == EndCause::Lost { exact_leg(known, leg) } else { leg_meant(known, leg) };
+        let Some(meant) = meant else {
             return Vec::new();
         };
         if known.legs.len() > 1 {
@@ -134,9 +136,13 @@ pub(super) fn end(
     effects
 }
 
+fn exact_leg<'c>(call: &'c Call, leg: &Leg) -> Option<&'c Leg> {
+    call.legs.iter().find(|known| *known == leg)
+}
+
 /// The leg itself; else the only leg of the same switch, which then has failed over to another peer.
 fn leg_meant<'c>(call: &'c Call, leg: &Leg) -> Option<&'c Leg> {
-    if let Some(exact) = call.legs.iter().find(|known| *known == leg) {
+    if let Some(exact) = exact_leg(call, leg) {
         return Some(exact);
     }
     let mut of_switch = call.legs.iter().filter(|known| known.switch == leg.switch);

@@ -96,6 +96,15 @@ fn a_failed_over_peer_ends_the_only_leg_of_its_switch() {
 }
 
 #[test]
+fn a_lost_call_loses_no_leg_of_another_peer() {
+    let mut world = up();
+    assert_eq!(world.end_with("a", Some("edge@9"), EndCause::Lost), Ok(None));
+    world.start("a", "media@1").unwrap();
+    assert_eq!(told(&world.end_with("a", Some("edge@1"), EndCause::Lost)), ["call a left by edge@192.0.2.1"]);
+    assert_eq!(told(&world.end_with("a", Some("media@1"), EndCause::Lost)), ["call a ended lost None"]);
+}
+
+#[test]
 fn an_end_without_a_leg_ends_the_call_whatever_its_legs() {
     let mut world = up();
     world.start("a", "media@1").unwrap();

@@ -263,7 +263,7 @@ impl Model {
             let same_switch: Vec<_> = call.legs.iter().filter(|known| known.0 == leg.0).cloned().collect();
             let meant = if call.legs.contains(&leg) {
                 leg
-            } else if same_switch.len() == 1 {
+            } else if same_switch.len() == 1 && *cause != EndCause::Lost {
                 same_switch[0].clone()
             } else {
                 return vec![];
