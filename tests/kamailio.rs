@@ -15,9 +15,9 @@ mod support;
 
 use std::net::TcpListener;
 
-use lab::{IS_BUSY, Lab, RINGS};
+use lab::{IS_BUSY, Lab, RINGS, WAITS};
 use serde_json::json;
-use support::{Config, Daemon};
+use support::{Config, Daemon, Framing, wait};
 
 const ALICE: &str = "\"Alice Example\" <sip:+12025550143@192.0.2.7>";
 const BOB: &str = "\"Bob Example\" <sip:+442079460123@192.0.2.7>";
@@ -226,6 +226,82 @@ fn calls_go_through_without_a_context() {
     call.wait_for("talking");
     assert_without_context(&mut lab, "refused");
     call.hang_up();
+}
+
+#[test]
+fn calls_that_a_killed_kamailio_had_end_as_lost() {
+    let mut lab = Lab::listing();
+    let mut first = lab.call("first", ALICE);
+    first.wait_for("talking");
+    lab.wait_state("first", "answered");
+    lab.set("first", "session", json!({"ticket": 4711}));
+    lab.wait_parts(3);
+    assert_eq!(lab.context("first")["active_calls"], 1);
+
+    lab.kill_kamailio();
+    let mut second = lab.call("second", BOB);
+    second.wait_for("talking");
+    assert_eq!(lab.wait_state("first", "ended")["cause"], "lost");
+    lab.wait_parts(2);
+    lab.wait_state("second", "answered");
+    // The people talk on, and nothing comes of it when they hang up.
+    first.hang_up();
+    second.hang_up();
+    assert_eq!(lab.wait_state("second", "ended")["cause"], "bye");
+    assert_eq!(lab.wait_state("first", "ended")["cause"], "lost");
+}
+
+#[test]
+fn a_call_whose_end_recalld_did_not_hear_ends_as_lost() {
+    let mut lab = Lab::listing();
+    let odd = r#"N-"q"\{}<x>~8@lab"#;
+    let (mut call, mut other, mut third) = (lab.call(odd, ALICE), lab.call("other", BOB), lab.call("third", BOB));
+    for call in [&mut call, &mut other, &mut third] {
+        call.wait_for("talking");
+    }
+    for call_id in ["other", "third"] {
+        lab.wait_state(call_id, "answered");
+    }
+    let before = lab.context(odd);
+    lab.daemon.kill();
+    other.hang_up();
+    lab.daemon.restart();
+    lab.wait_connected();
+    assert_eq!(lab.wait_state("other", "ended")["cause"], "lost");
+    lab.wait_parts(6);
+    assert_eq!(lab.context(odd), before);
+    third.hang_up();
+    assert_eq!(lab.wait_state("third", "ended")["cause"], "bye");
+    call.hang_up();
+    wait::until("the call ends", || {
+        lab.daemon.switch("edge-2", Framing::Bare).call("context.get", &json!({"call_id": odd})).is_err()
+    });
+}
+
+#[test]
+fn a_call_whose_start_recalld_did_not_hear_is_known_once_it_is_answered() {
+    let mut lab = Lab::beside(Daemon::prepare(Config::default()));
+    let mut call = lab.call_to(WAITS, "unheard", ALICE, &["P-Asserted-Identity: <sip:+12025550144@192.0.2.7>"]);
+    call.wait_for("ringing");
+    assert_without_context(&mut lab, "unheard");
+    lab.daemon.restart();
+    lab.wait_connected();
+    assert_eq!(lab.daemon.switch("edge-2", Framing::Bare).context_reason("unheard"), "unknown_call");
+
+    lab.answer(&mut call);
+    let mut other = lab.daemon.switch("edge-2", Framing::Bare);
+    wait::until("recalld hears of the call", || other.call("context.get", &json!({"call_id": "unheard"})).is_ok());
+    lab.wait_state("unheard", "answered");
+    let known = lab.context("unheard");
+    assert!(is_session_id(known["session_id"].as_str().unwrap()), "{known}");
+    call.hang_up();
+    assert_eq!(lab.wait_state("unheard", "ended")["cause"], "bye");
+    // It was the caller of the asserted number.
+    let mut again = lab.call_to(lab::ANSWERS, "again", ALICE, &["P-Asserted-Identity: <sip:+12025550144@192.0.2.7>"]);
+    again.wait_for("talking");
+    assert_eq!(lab.invite("again").session_id(), known["session_id"]);
+    assert_eq!(lab.invite("again").header("X-Returning"), Some("1"));
+    again.hang_up();
 }
 
 fn assert_without_context(lab: &mut Lab, call_id: &str) {

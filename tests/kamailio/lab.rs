@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::program::Program;
 use super::support::{Daemon, Framing, KEY, wait};
 
-/// What users are told to start from; the tests change nothing in it but the three addresses.
+/// What users are told to start from; the tests change nothing in it but the three addresses, and how often the calls
+/// are listed, in parts of what length.
 const EXAMPLE: &str = include_str!("../../config/kamailio.cfg");
 
 /// The callee answers.
@@ -22,11 +23,15 @@ pub const IS_BUSY: &str = "+493023125186";
 /// The callee rings until the caller gives up.
 pub const RINGS: &str = "+493023125187";
 
+/// The callee rings until the test lets it answer.
+pub const WAITS: &str = "+493023125188";
+
 /// Everything of one test.
 pub struct Lab {
     kamailio: Option<Program>,
     sip: SocketAddr,
     callee: Program,
+    callee_address: SocketAddr,
     /// Last, because its directory is that of the others too.
     pub daemon: Daemon,
 }
@@ -39,8 +44,19 @@ impl Lab {
         lab
     }
 
+    /// Everything is up and connected, and Kamailio tells every second which calls it has, each in a part of its own.
+    pub fn listing() -> Self {
+        let mut lab = Self::with(Daemon::start(), 1, 1);
+        lab.wait_connected();
+        lab
+    }
+
     /// Kamailio and the callee are up; the daemon may run or not.
     pub fn beside(daemon: Daemon) -> Self {
+        Self::with(daemon, 60, 150)
+    }
+
+    fn with(daemon: Daemon, list_every: u32, part: u32) -> Self {
         let place = daemon.place().join("sip");
         fs::create_dir(&place).unwrap();
         let host = daemon.listen().api.ip();
@@ -52,14 +68,16 @@ impl Lab {
             ("listen=udp:127.0.0.1:15060\n", format!("listen=udp:{sip}\n")),
             ("addr=127.0.0.1;port=9070;", format!("addr={};port={};", recalld.ip(), recalld.port())),
             ("\"sip:127.0.0.1:15080\"", format!("\"sip:{callee}\"")),
+            ("#!define SYNC_PART 150\n", format!("#!define SYNC_PART {part}\n")),
+            ("\"!SYNC_EVERY!60!\"", format!("\"!SYNC_EVERY!{list_every}!\"")),
         ] {
             assert_eq!(config.matches(from).count(), 1, "config/kamailio.cfg says {from:?} once");
             config = config.replace(from, &to);
         }
         fs::write(place.join("kamailio.cfg"), config).unwrap();
 
-        let callee = sipp(&place, "callee.out", callee, "callee.xml", "callee.log", &[]);
-        let mut lab = Self { kamailio: None, sip, callee, daemon };
+        let program = sipp(&place, "callee.out", callee, "callee.xml", "callee.log", &[]);
+        let mut lab = Self { kamailio: None, sip, callee: program, callee_address: callee, daemon };
         lab.start_kamailio();
         lab
     }
@@ -98,6 +116,25 @@ impl Lab {
         self.wait_connected();
     }
 
+    /// Kills Kamailio, so that it forgets its calls and nobody hears of it, and starts it again.
+    pub fn kill_kamailio(&mut self) {
+        drop(self.kamailio.take());
+        self.start_kamailio();
+        self.wait_connected();
+    }
+
+    /// Waits until so many parts of lists have come.
+    pub fn wait_parts(&self, more: u64) {
+        let told = || {
+            let metrics = self.daemon.metrics();
+            let series = "recalld_switch_requests_total{method=\"calls.sync\"} ";
+            let count = metrics.lines().find_map(|line| line.strip_prefix(series)).expect("the series is there");
+            count.parse::<u64>().unwrap()
+        };
+        let before = told();
+        wait::until("Kamailio tells its calls", || told() >= before + more);
+    }
+
     /// A call to `ANSWERS`.
     pub fn call(&self, call_id: &str, from: &str) -> Caller {
         self.call_to(ANSWERS, call_id, from, &[])
@@ -133,6 +170,18 @@ impl Lab {
             ],
         );
         Caller { program, address, call_id: call_id.to_owned(), log: self.place().join(log) }
+    }
+
+    /// Lets the callee of a call to `WAITS` answer.
+    pub fn answer(&self, caller: &mut Caller) {
+        let socket = UdpSocket::bind((self.sip.ip(), 0)).unwrap();
+        let hint = request("MESSAGE", self.callee_address, socket.local_addr().unwrap(), &caller.call_id);
+        // Again and again, because UDP loses what comes too soon.
+        let answered = (0..100).any(|_| {
+            socket.send_to(&hint, self.callee_address).unwrap();
+            wait::within(wait::LONG / 100, || caller.has_come_to("talking").then_some(())).is_some()
+        });
+        assert!(answered, "{} is not answered", caller.call_id);
     }
 
     /// The INVITE as the callee got it.
@@ -177,15 +226,18 @@ pub struct Caller {
 impl Caller {
     /// Waits until the caller hears the callee, or at least its bell.
     pub fn wait_for(&mut self, step: &str) {
-        let (log, call_id) = (&self.log, &self.call_id);
         let come = wait::within(wait::LONG, || {
-            let come = read(log).lines().any(|line| line == step);
+            let come = self.has_come_to(step);
             if !come {
                 self.program.assert_running();
             }
             come.then_some(())
         });
-        assert!(come.is_some(), "{call_id} does not come to {step}");
+        assert!(come.is_some(), "{} does not come to {step}", self.call_id);
+    }
+
+    fn has_come_to(&self, step: &str) -> bool {
+        read(&self.log).lines().any(|line| line == step)
     }
 
     /// Hangs up, or gives up, and holds the rest of the call to the scenario.
