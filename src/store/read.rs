@@ -43,6 +43,10 @@ pub struct Figures {
     pub log_records: u64,
     /// Bytes of the database files.
     pub bytes: u64,
+    /// Memory of blocks, indexes and filters; bounded by the configured cache.
+    pub cache_bytes: u64,
+    /// Memory of what is not in the database files yet.
+    pub write_buffer_bytes: u64,
 }
 
 /// Whether a read may touch the disk.
@@ -189,10 +193,21 @@ impl Store {
         let estimate = |name| -> Result<u64, StoreError> {
             Ok(db.property_int_value_cf(family(db, name)?, "rocksdb.estimate-num-keys")?.unwrap_or(0))
         };
-        let bytes = super::families::names()
-            .map(|name| Ok(db.property_int_value_cf(family(db, name)?, "rocksdb.total-sst-files-size")?.unwrap_or(0)))
-            .sum::<Result<u64, StoreError>>()?;
-        Ok(Figures { sessions: estimate(SESSIONS)?, aliases: estimate(ALIASES)?, log_records: estimate(LOG)?, bytes })
+        let sum = |property| -> Result<u64, StoreError> {
+            super::families::names()
+                .map(|name| Ok(db.property_int_value_cf(family(db, name)?, property)?.unwrap_or(0)))
+                .sum()
+        };
+        // All families share one cache.
+        let cache = db.property_int_value_cf(family(db, SESSIONS)?, "rocksdb.block-cache-usage")?;
+        Ok(Figures {
+            sessions: estimate(SESSIONS)?,
+            aliases: estimate(ALIASES)?,
+            log_records: estimate(LOG)?,
+            bytes: sum("rocksdb.total-sst-files-size")?,
+            cache_bytes: cache.unwrap_or(0),
+            write_buffer_bytes: sum("rocksdb.size-all-mem-tables")?,
+        })
     }
 }
 

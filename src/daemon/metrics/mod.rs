@@ -56,6 +56,9 @@ fn stored(out: &mut Exposition, running: &Running) {
             out.one(Kind::Gauge, "recalld_aliases", "Aliases, estimated", figures.aliases);
             out.one(Kind::Gauge, "recalld_log_records", "Records of the log, estimated", figures.log_records);
             out.one(Kind::Gauge, "recalld_database_bytes", "Bytes of the database's tables", figures.bytes);
+            out.one(Kind::Gauge, "recalld_database_cache_bytes", "Memory of cached blocks", figures.cache_bytes);
+            let unwritten = figures.write_buffer_bytes;
+            out.one(Kind::Gauge, "recalld_database_write_buffer_bytes", "Memory of unwritten tables", unwritten);
         }
         Err(error) => tracing::warn!("the database does not tell its figures: {error}"),
     }
