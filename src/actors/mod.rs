@@ -14,7 +14,7 @@
 //! | `lingering` | calls that ended a short while ago |
 //! | `lost` | calls that a switch does not have any more |
 //! | `requests` | what voice apps ask, as futures |
-//! | `timer_wheel`, `wheel` | tells sessions that something of them ends |
+//! | `timer_wheel`, `wheel`, `pace` | tells sessions that something of them ends |
 //! | `probe` | an event through actor and writer, to see whether they work |
 //! | `settings`, `clock` | the configuration in force, the one clock |
 
@@ -25,6 +25,7 @@ mod directory;
 mod first_contact;
 mod lingering;
 mod lost;
+mod pace;
 mod probe;
 mod publisher;
 mod reply;

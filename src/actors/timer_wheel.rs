@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use actix::{Actor, Addr, AsyncContext, Context, Handler, WrapFuture};
 
 use super::directory::Directory;
+use super::pace::Pace;
 use super::reply::{Outcome, Reply, Wakes};
 use super::wheel::Wheel;
 use crate::domain::ids::SessionId;
@@ -22,19 +23,14 @@ use crate::store::{Due, DueCursor, Release, StoreError};
 
 /// How far the index is read ahead.
 pub(super) const NEAR: Duration = Duration::from_secs(120);
-/// How often the wheel is looked at: nothing is told later than this.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often the wheel is looked at. Often, so that what is due comes as a stream and not in heaps that calls wait for.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Entries of the index that are in memory at most.
 const MOST_READ_AHEAD: usize = 100_000;
 /// Entries of one read.
 const MOST_OF_A_READ: usize = 20_000;
-/// Sessions that are told at the same time: at least, and at most.
-const FEWEST_AT_ONCE: usize = 32;
-const MOST_AT_ONCE: usize = 2_048;
-/// A session that takes longer than this to expire shows that the daemon has other work.
-const SLOW: Duration = Duration::from_millis(25);
 /// How often overdue calls are looked for, in looks.
-const REAP_EVERY: u32 = 20;
+const REAP_EVERY: u32 = 80;
 
 /// What the wheel has done.
 #[derive(Debug, Default)]
@@ -83,8 +79,7 @@ pub(super) struct TimerWheel {
     /// Entries of the index that are in memory or being done, by their time.
     open: BTreeMap<Timestamp, usize>,
     opened: usize,
-    at_once: usize,
-    most_at_once: usize,
+    pace: Pace,
     looks: u32,
 }
 
@@ -100,8 +95,7 @@ impl TimerWheel {
             is_reading: false,
             open: BTreeMap::new(),
             opened: 0,
-            at_once: 0,
-            most_at_once: FEWEST_AT_ONCE,
+            pace: Pace::new(),
             looks: 0,
         }
     }
@@ -178,7 +172,7 @@ impl TimerWheel {
     /// Tells sessions, as many at once as the daemon can take beside its calls.
     fn tell(&mut self, context: &mut Context<Self>, now: Timestamp) {
         let wheel = context.address();
-        while self.at_once < self.most_at_once
+        while self.pace.has_room()
             && let Some(timer) = self.ready.pop_front()
         {
             let late = u64::try_from(now.since(timer.at).as_millis()).unwrap_or(u64::MAX);
@@ -186,20 +180,16 @@ impl TimerWheel {
             metrics.told.fetch_add(1, Ordering::Relaxed);
             metrics.lateness_millis.store(late, Ordering::Relaxed);
             metrics.most_lateness_millis.fetch_max(late, Ordering::Relaxed);
-            self.at_once += 1;
+            self.pace.tell();
             let entry = timer.is_indexed.then_some(timer.at);
             let done = Done { wheel: wheel.clone(), entry, began: Instant::now() };
             self.directory.expire(&timer.release, timer.session, Box::new(done));
         }
     }
 
-    fn done(&mut self, entry: Option<Timestamp>, took: Duration) {
-        self.at_once = self.at_once.saturating_sub(1);
-        self.most_at_once = if took > SLOW {
-            (self.most_at_once * 7 / 8).max(FEWEST_AT_ONCE)
-        } else {
-            (self.most_at_once + 4).min(MOST_AT_ONCE)
-        };
+    fn done(&mut self, entry: Option<Timestamp>, began: Instant, now: Timestamp) {
+        let late = self.ready.front().map_or(Duration::ZERO, |next| now.since(next.at));
+        self.pace.done(began, Instant::now(), late);
         let Some(at) = entry else { return };
         self.opened = self.opened.saturating_sub(1);
         if let Some(open) = self.open.get_mut(&at) {
@@ -252,9 +242,9 @@ impl Handler<Message> for TimerWheel {
                 self.wheel.insert(at, Timer { at, release, session, is_indexed: false });
             }
             Message::Done { entry, began } => {
-                self.done(entry, began.elapsed());
+                let now = self.directory.now();
+                self.done(entry, began, now);
                 if !self.ready.is_empty() && !self.directory.clock().is_doubted() {
-                    let now = self.directory.now();
                     self.tell(context, now);
                 }
             }
