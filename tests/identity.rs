@@ -14,6 +14,8 @@ mod support;
 mod assurance;
 #[path = "identity/audit_log.rs"]
 mod audit_log;
+#[path = "identity/hidden.rs"]
+mod hidden;
 #[path = "identity/kept_number.rs"]
 mod kept_number;
 #[path = "identity/lookup.rs"]

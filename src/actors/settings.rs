@@ -90,3 +90,34 @@ impl Settings {
 
 /// 10 years, the longest retention that can be configured (PRODUCT.md 4.1).
 const LONGEST_RETENTION: Duration = Duration::from_secs(3_650 * 86_400);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(tenants: &str) -> Config {
+        Config::parse(tenants).expect("a configuration")
+    }
+
+    const ACME: &str = "[[tenant]]\nid = \"acme\"\nsession_retention = \"90d\"\n[[tenant.release]]\n\
+                        instance_id = \"desk\"\ngeneration = \"phone2\"\nuser_idle_limit = \"400d\"\n";
+    const GLOBEX: &str = "[[tenant]]\nid = \"globex\"\n";
+
+    #[test]
+    fn a_tenant_that_is_removed_keeps_its_last_retention() {
+        let desk = ReleaseId { tenant: "acme".parse().expect("a name"), instance: "desk".parse().expect("a name") };
+        let day = Duration::from_secs(86_400);
+        let with = Settings::new(config(&format!("{ACME}{GLOBEX}")), None);
+        let without = Settings::new(config(GLOBEX), Some(&with));
+        let still_without = Settings::new(config(GLOBEX), Some(&without));
+        for settings in [&with, &without, &still_without] {
+            let rules = settings.rules(&desk);
+            assert_eq!((rules.session_retention, rules.user_idle_limit), (90 * day, Some(400 * day)));
+        }
+        assert!(still_without.release(&desk).is_none());
+        let shorter = Settings::new(config(&ACME.replace("90d", "1d")), Some(&still_without));
+        assert_eq!(shorter.rules(&desk).session_retention, day, "configured again");
+        let unknown = Settings::new(config(GLOBEX), None).rules(&desk);
+        assert_eq!((unknown.session_retention, unknown.user_idle_limit), (LONGEST_RETENTION, None), "after a restart");
+    }
+}

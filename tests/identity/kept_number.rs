@@ -12,7 +12,7 @@ use super::{ANNA, BERT, config};
 const NAME: &str = "Kept Canary";
 
 /// `support-de` keeps numbers, `sales-us` does not.
-fn keeping() -> Config {
+pub fn keeping() -> Config {
     let mut config = config();
     let release = "instance_id = \"support-de\"\n";
     assert!(config.tenants.contains(release));
@@ -42,7 +42,7 @@ fn assert_unknown(daemon: &Daemon, call: &str) {
     assert!(!context.to_string().contains(NAME), "{call}: {context}");
 }
 
-fn nowhere_under(directory: &Path, words: &[&str]) {
+pub fn nowhere_under(directory: &Path, words: &[&str]) {
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
