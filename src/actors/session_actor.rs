@@ -86,6 +86,8 @@ pub(super) struct SessionActor {
     panics: Vec<Instant>,
     /// A withheld session that waits for its call to be reopened is looked at again later.
     waits: bool,
+    /// Goes when the session, a withheld one with nothing left to keep, is durably gone.
+    leaving: Option<Box<dyn Reply>>,
 }
 
 /// What an event leads to.
@@ -121,6 +123,7 @@ impl SessionActor {
             counted: 0,
             panics: Vec::new(),
             waits: false,
+            leaving: None,
         }
     }
 
@@ -199,7 +202,7 @@ impl SessionActor {
 
     /// Asks the wheel for a timer, if something ends before the index is read that far, or while a call is up.
     fn arm(&mut self, now: Timestamp) {
-        let Some(end) = self.session.next_end(&self.rules) else { return };
+        let Some(end) = self.session.next_end(&self.rules).map(|end| end.max(now)) else { return };
         let is_near = !self.session.calls.is_empty() || end < now.after(NEAR * 2);
         if is_near && self.timer.is_none_or(|timer| end < timer) {
             self.timer = Some(end);
@@ -291,11 +294,9 @@ impl SessionActor {
         Outcome { session, call, rules: &self.rules, now }
     }
 
-    /// The record of a session. One that sleeps gets an entry in the expiry index, unless it has one early enough; an
-    /// entry whose time is over may have been used up already.
+    /// The record of a session. One that sleeps gets an entry in the expiry index, unless it has one early enough.
     fn record(&self, session: &mut Session, now: Timestamp) -> Record {
-        let end = if session.calls.is_empty() { session.next_end(&self.rules) } else { None };
-        let expires = end.filter(|end| session.expiry_entry.is_none_or(|entry| entry <= now || *end < entry));
+        let expires = session.entry_needed(&self.rules, now);
         if expires.is_some() {
             session.expiry_entry = expires;
         }
@@ -467,6 +468,7 @@ impl SessionActor {
     }
 
     fn record_now(&mut self, lease: SessionLease, reply: Option<Box<dyn Reply>>) {
+        self.refresh_rules();
         let mut session = Session::clone(&self.session);
         let record = self.record(&mut session, self.directory.now());
         self.recorded = session.ordinal;
@@ -487,8 +489,13 @@ impl SessionActor {
         match step {
             Ok(Ok(Some(step))) => self.submit(step, &Command::Expire, None, reply, None, session),
             Ok(Ok(None)) => {
-                let is_used_up = self.session.expiry_entry.is_none_or(|entry| entry <= now);
-                if is_used_up && self.session.calls.is_empty() && self.session.next_end(&self.rules).is_some() {
+                if self.session.may_be_forgotten(&self.rules, now) {
+                    // It goes when its last lease does.
+                    self.leaving = Some(reply);
+                    return;
+                }
+                if self.session.entry_needed(&self.rules, now).is_some() {
+                    // Activity or another retention has moved the end.
                     self.record_now(session, Some(reply));
                 }
             }
@@ -508,8 +515,8 @@ impl SessionActor {
     }
 
     /// A withheld session with nothing left to keep goes as if it had never been (PRODUCT.md 3.4).
-    fn forget(&mut self, now: Timestamp) {
-        self.submit_bare(None, true, SessionLease::new(&self.slot), None, None);
+    fn forget(&mut self, now: Timestamp, reply: Option<Box<dyn Reply>>) {
+        self.submit_bare(None, true, SessionLease::new(&self.slot), None, reply);
         self.session = Arc::new(Session::unopened(self.slot.id, self.slot.release.id().instance.clone(), now));
         self.slot.withdraw();
         self.recorded = 0;
@@ -520,6 +527,7 @@ impl SessionActor {
         if self.slot.is_leased() {
             return;
         }
+        let leaving = self.leaving.take();
         if !self.session.calls.is_empty() {
             // The calls' own actors are gone: each gets one again.
             for call in &self.session.calls {
@@ -531,7 +539,7 @@ impl SessionActor {
             self.refresh_rules();
             let now = self.directory.now();
             if self.session.ordinal > 0 && self.session.may_be_forgotten(&self.rules, now) {
-                return self.forget(now);
+                return self.forget(now, leaving);
             }
             if self.recorded < self.session.ordinal {
                 return self.write_record(SessionLease::new(&self.slot));

@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 
 /// How long after its end a call ID that starts again is the same call: an INVITE repeated with
 /// credentials has the Call-ID of the first. 32 s is SIP's own timer of a transaction (RFC 3261, 64*T1).
-const REOPEN_WITHIN: Duration = Duration::from_secs(32);
+pub(super) const REOPEN_WITHIN: Duration = Duration::from_secs(32);
 
 /// Whether an ended call could still be reopened.
 pub(super) fn may_be_reopened(call: &Call, now: Timestamp) -> bool {

@@ -9,7 +9,7 @@
 //! | `decide` | from a command to a commit; what has expired goes first |
 //! | `calls` | start, reset of `session` variables, legs, the same call ID again, end |
 //! | `variables` | names, lifetimes, conditions, assurance, limits |
-//! | `expiry` | when a variable ends |
+//! | `expiry` | when a variable ends, and what the expiry index has to know of it |
 //! | `apply` | from a commit to the next state |
 //! | `context` | what a reader sees |
 //! | `invariants` | what always holds |
@@ -32,5 +32,6 @@ pub use command::{Authority, Change, Command, Condition, SetVariable, Start};
 pub use commit::{ChangeCause, Commit, Effect, EndCause};
 pub use context::{Context, VisibleVariable};
 pub use decide::decide;
-pub use rules::{AnonymousSessions, Limits, Reset, Rules};
+pub use expiry::{End, EndRule};
+pub use rules::{AnonymousSessions, Limits, Reset, Retention, Rules};
 pub use state::{Call, CallState, Direction, Leg, Lifetime, Session, Variable};
