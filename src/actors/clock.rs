@@ -7,7 +7,7 @@
 //!   clock, and nothing is deleted, until an operator confirms the new time or the clock returns (PRODUCT.md 4.1). A
 //!   jump back of more than that is not followed either, and deletes nothing early.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -27,8 +27,20 @@ pub struct Clock {
     latest: AtomicI64,
     /// Wall clock minus the clock since the start of the machine, when they last agreed.
     offset: AtomicI64,
-    /// Whether the wall clock is ahead of the time that is believed.
-    ahead: AtomicBool,
+    /// By how much the wall clock is ahead of the time that is believed, in milliseconds; behind it if negative; 0 while
+    /// they agree.
+    gap: AtomicI64,
+}
+
+/// How the wall clock stands to the time that is believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WallClock {
+    /// They agree, but for small steps, which are followed.
+    Agrees,
+    /// It has jumped forward, and nobody has confirmed that.
+    Ahead(Duration),
+    /// It has jumped back, or was behind a time that had been noted before the start.
+    Behind(Duration),
 }
 
 #[derive(Debug)]
@@ -48,7 +60,7 @@ impl Clock {
             source: Source::System,
             latest: AtomicI64::new(latest),
             offset: AtomicI64::new(wall - boot_millis()),
-            ahead: AtomicBool::new(false),
+            gap: AtomicI64::new(0),
         }
     }
 
@@ -60,7 +72,7 @@ impl Clock {
             source: Source::Manual(AtomicI64::new(start)),
             latest: AtomicI64::new(start),
             offset: AtomicI64::new(0),
-            ahead: AtomicBool::new(false),
+            gap: AtomicI64::new(0),
         }
     }
 
@@ -89,32 +101,44 @@ impl Clock {
     }
 
     /// Compares the clocks, which has to happen about once a second: small steps, as of time synchronisation, are
-    /// followed. How far the wall clock is ahead of what is believed, if it is not believed.
-    pub fn compare(&self) -> Option<Duration> {
-        if let Source::Manual(_) = &self.source {
-            return None;
+    /// followed.
+    pub fn compare(&self) -> WallClock {
+        if let Source::System = &self.source {
+            let wall = system_millis();
+            let offset = wall.saturating_sub(boot_millis());
+            let mut gap = offset.saturating_sub(self.offset.load(Ordering::Relaxed));
+            if gap.abs() <= BELIEVED_MILLIS {
+                self.offset.store(offset, Ordering::Relaxed);
+                let behind = self.latest.load(Ordering::Relaxed).saturating_sub(wall);
+                gap = if behind > BELIEVED_MILLIS { -behind } else { 0 };
+            }
+            self.gap.store(gap, Ordering::Relaxed);
         }
-        let offset = system_millis().saturating_sub(boot_millis());
-        let gap = offset.saturating_sub(self.offset.load(Ordering::Relaxed));
-        let ahead = gap > BELIEVED_MILLIS;
-        self.ahead.store(ahead, Ordering::Relaxed);
-        if gap.abs() <= BELIEVED_MILLIS {
-            self.offset.store(offset, Ordering::Relaxed);
+        self.wall_clock()
+    }
+
+    /// What the last comparison found.
+    pub fn wall_clock(&self) -> WallClock {
+        let gap = self.gap.load(Ordering::Relaxed);
+        let by = Duration::from_millis(gap.unsigned_abs());
+        match gap.signum() {
+            1 => WallClock::Ahead(by),
+            -1 => WallClock::Behind(by),
+            _ => WallClock::Agrees,
         }
-        ahead.then(|| Duration::from_millis(u64::try_from(gap).unwrap_or(0)))
     }
 
     /// Whether the wall clock is ahead and nobody has confirmed it: then nothing is deleted because of its time.
     pub fn is_doubted(&self) -> bool {
-        self.ahead.load(Ordering::Relaxed)
+        self.gap.load(Ordering::Relaxed) > 0
     }
 
-    /// Believes the wall clock from now on.
-    pub fn confirm(&self) {
-        if matches!(self.source, Source::System) {
-            self.offset.store(system_millis().saturating_sub(boot_millis()), Ordering::Relaxed);
-            self.ahead.store(false, Ordering::Relaxed);
-        }
+    /// Believes a wall clock that is ahead from now on; by how much it was, if it was.
+    pub fn confirm(&self) -> Option<Duration> {
+        let WallClock::Ahead(by) = self.compare() else { return None };
+        self.offset.store(system_millis().saturating_sub(boot_millis()), Ordering::Relaxed);
+        self.gap.store(0, Ordering::Relaxed);
+        Some(by)
     }
 }
 
@@ -139,7 +163,8 @@ mod tests {
         let noted = Timestamp::from_unix_millis(system_millis() + 3_600_000);
         let clock = Clock::system(Some(noted));
         assert_eq!(clock.now(), noted);
-        assert_eq!(clock.compare(), None, "it is behind, not ahead");
+        assert!(matches!(clock.compare(), WallClock::Behind(_)) && !clock.is_doubted());
+        assert_eq!(clock.confirm(), None, "there is nothing to believe");
     }
 
     #[test]
@@ -148,20 +173,20 @@ mod tests {
         let before = clock.now();
         // As if the wall clock had been set forward by an hour.
         clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
-        assert!(clock.compare().is_some_and(|ahead| ahead >= Duration::from_secs(3_599)));
+        assert!(matches!(clock.compare(), WallClock::Ahead(by) if by >= Duration::from_secs(3_599)));
         assert!(clock.is_doubted());
         assert!(clock.now() < before.after(Duration::from_secs(60)));
-        clock.confirm();
-        assert!(!clock.is_doubted() && clock.compare().is_none());
+        assert!(clock.confirm().is_some_and(|by| by >= Duration::from_secs(3_599)));
+        assert!(!clock.is_doubted() && clock.compare() == WallClock::Agrees);
     }
 
     #[test]
     fn a_clock_that_returns_is_believed_again() {
         let clock = Clock::system(None);
         clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
-        assert!(clock.compare().is_some());
+        assert!(matches!(clock.compare(), WallClock::Ahead(_)));
         clock.offset.fetch_add(3_600_000, Ordering::Relaxed);
-        assert!(clock.compare().is_none() && !clock.is_doubted());
+        assert!(clock.compare() == WallClock::Agrees && !clock.is_doubted());
     }
 
     #[test]
@@ -170,7 +195,7 @@ mod tests {
         for step in [60_000, -120_000, 240_000] {
             clock.offset.fetch_add(step, Ordering::Relaxed);
             let before = clock.now();
-            assert!(clock.compare().is_none());
+            assert_eq!(clock.compare(), WallClock::Agrees);
             assert!(clock.now() >= before);
         }
     }

@@ -19,6 +19,7 @@ use super::lingering::Lingering;
 use super::publisher::Publisher;
 use super::reply::{Nobody, Reply, refuse_now};
 use super::requests::{CallView, SessionView};
+use super::retention::Keeper;
 use super::session_actor::{self, Origin, SessionActor};
 use super::settings::Settings;
 use super::slot::{CallKey, CallLease, CallSlot, SessionKey, SessionLease, SessionSlot};
@@ -51,6 +52,7 @@ pub struct DirectoryOptions {
 pub struct Directory {
     clock: Clock,
     settings: ArcSwap<Settings>,
+    keeper: Keeper,
     store: Store,
     writer: WriterHandle<Ticket>,
     publisher: Arc<Publisher>,
@@ -61,6 +63,8 @@ pub struct Directory {
     arbiters: Mutex<Vec<Arbiter>>,
     handles: Vec<ArbiterHandle>,
     wheel: OnceLock<Addr<TimerWheel>>,
+    /// The wheel's thread, on which work in the background runs too.
+    background: OnceLock<ArbiterHandle>,
     timers: TimerMetrics,
     active_calls: AtomicUsize,
     memory: AtomicU64,
@@ -120,7 +124,7 @@ impl Directory {
     /// When a thread cannot be had, or a release cannot be registered in the store.
     pub fn open(options: DirectoryOptions) -> Result<Arc<Self>, StoreError> {
         let DirectoryOptions { config, store, recovered, keys, arbiters, clock } = options;
-        let settings = Settings::new(config, None);
+        let (keeper, settings, to_count) = Keeper::open(&store, config)?;
         let no_thread = |error: std::io::Error| StoreError::Io { path: "a thread".to_owned(), what: error.to_string() };
         let publisher = Arc::new(Publisher::start(recovered.last_sequence).map_err(no_thread)?);
         let lingering = Arc::new(Lingering::new(settings.config.limits.call_linger));
@@ -129,6 +133,7 @@ impl Directory {
         let directory = Arc::new(Self {
             clock: clock.unwrap_or_else(|| Clock::system(recovered.clock)),
             settings: ArcSwap::from_pointee(settings),
+            keeper,
             store,
             writer,
             publisher,
@@ -139,6 +144,7 @@ impl Directory {
             handles: arbiters.iter().map(Arbiter::handle).collect(),
             arbiters: Mutex::new(arbiters),
             wheel: OnceLock::new(),
+            background: OnceLock::new(),
             timers: TimerMetrics::default(),
             active_calls: AtomicUsize::new(0),
             memory: AtomicU64::new(0),
@@ -147,6 +153,7 @@ impl Directory {
         directory.register_releases()?;
         directory.start_wheel(recovered.expired_to);
         directory.bring_back(recovered)?;
+        directory.resume_retention(to_count)?;
         Ok(directory)
     }
 
@@ -156,6 +163,7 @@ impl Directory {
         let directory = self.clone();
         let wheel = TimerWheel::start_in_arbiter(&arbiter.handle(), move |_| TimerWheel::new(directory, expired_to));
         let _first_is_kept = self.wheel.set(wheel);
+        let _first_is_kept = self.background.set(arbiter.handle());
         self.arbiters.lock().push(arbiter);
     }
 
@@ -494,14 +502,11 @@ impl Directory {
         Arc::ptr_eq(&self.settings.load(), settings)
     }
 
-    /// Puts another configuration in force. May block on the disk, for new releases.
-    ///
-    /// # Errors
-    /// When a new release cannot be registered in the store.
-    pub fn reload(&self, config: Config, keys: CallerKeys) -> Result<(), StoreError> {
-        let settings = Settings::new(config, Some(&self.settings.load()));
+    pub(super) fn put_settings(&self, settings: Settings, keys: Option<CallerKeys>) -> Result<(), StoreError> {
         self.lingering.set_linger(settings.config.limits.call_linger);
-        self.contacts.set_keys(keys);
+        if let Some(keys) = keys {
+            self.contacts.set_keys(keys);
+        }
         self.settings.store(Arc::new(settings));
         self.register_releases()
     }
@@ -516,6 +521,22 @@ impl Directory {
     #[must_use]
     pub fn awaits_alias(&self, tenant: &TenantId, key_version: u32) -> bool {
         self.contacts.is_awaited(tenant, key_version)
+    }
+
+    pub(super) const fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// Runs what may take long beside the wheel; it ends with the directory.
+    pub(super) fn in_background(&self, work: impl Future<Output = ()> + Send + 'static) {
+        if let Some(background) = self.background.get() {
+            background.spawn(work);
+        }
+    }
+
+    /// The durable state of a session that is in memory.
+    pub(super) fn durable_view(&self, tenant: &TenantId, session: &SessionId) -> Option<Arc<Session>> {
+        self.sessions.get(&SessionKey { tenant: tenant.clone(), session: *session })?.view()
     }
 
     /// The rules of a release, configured or not.

@@ -15,6 +15,7 @@
 //! | `lost` | calls that a switch does not have any more |
 //! | `requests` | what voice apps ask, as futures |
 //! | `timer_wheel`, `wheel`, `pace` | tells sessions that something of them ends |
+//! | `retention` | what is in force and what is held; reviews, and sweeps over the records |
 //! | `probe` | an event through actor and writer, to see whether they work |
 //! | `settings`, `clock` | the configuration in force, the one clock |
 
@@ -30,6 +31,7 @@ mod probe;
 mod publisher;
 mod reply;
 mod requests;
+mod retention;
 mod session_actor;
 mod settings;
 mod slot;
@@ -40,13 +42,16 @@ mod timer_wheel;
 mod wheel;
 
 pub use call_actor::{Caller, StartCall};
-pub use clock::Clock;
+pub use clock::{Clock, WallClock};
 pub use directory::{Counts, Directory, DirectoryOptions, Glance, Scope};
 pub use first_contact::{CallerKeys, KnownCaller};
 pub use lost::Reported;
 pub use publisher::{Filter, Publisher};
 pub use reply::{Outcome, Reply, Wake, Wakes};
 pub use requests::{CallView, SessionView};
+pub use retention::{
+    ChangeStatus, MOST_ENDED_AT_ONCE, ReleaseChange, RetentionStatus, Review, RunProgress, SWEEP_RATE, SweepStatus,
+};
 pub use settings::{ReleaseSettings, Settings};
 pub use subscription::{Delivery, Event, Subscription};
 pub use timer_wheel::TimerMetrics;

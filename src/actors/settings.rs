@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::{Config, Generation};
 use crate::domain::caller::Assurance;
 use crate::domain::ids::ReleaseId;
-use crate::domain::session::{AnonymousSessions, Reset, Rules};
+use crate::domain::session::{AnonymousSessions, Reset, Retention, Rules};
 
 /// What is configured of one release.
 #[derive(Debug, Clone)]
@@ -24,33 +24,43 @@ pub struct Settings {
     /// The checked file.
     pub config: Arc<Config>,
     releases: HashMap<ReleaseId, ReleaseSettings>,
-    /// Rules of releases that were configured before a reload: their sessions keep their last retention.
+    /// Rules of releases that were configured once: their sessions keep their last retention.
     removed: HashMap<ReleaseId, Arc<Rules>>,
 }
 
 impl Settings {
-    /// The settings of a configuration, after those that were in force `before`.
+    /// The settings of a configuration, after those that were in force `before`, with the retention that is in force for
+    /// each release. That may be another one than the file says (PRODUCT.md 4.1).
     #[must_use]
-    pub fn new(config: Config, before: Option<&Settings>) -> Self {
+    pub fn new(config: Config, before: Option<&Settings>, in_force: &HashMap<ReleaseId, Retention>) -> Self {
         let mut releases = HashMap::new();
         for tenant in &config.tenants {
             for release in &tenant.releases {
                 if let Some(rules) = config.rules(&tenant.id, &release.instance) {
                     let id = rules.release.clone();
-                    releases.insert(id, ReleaseSettings { rules: Arc::new(rules), generation: release.generation });
+                    let retention = in_force.get(&id).copied().unwrap_or_else(|| rules.retention());
+                    let rules = Arc::new(rules.with_retention(retention));
+                    releases.insert(id, ReleaseSettings { rules, generation: release.generation });
                 }
             }
         }
-        let mut removed = HashMap::new();
-        if let Some(before) = before {
-            let configured = before.releases.iter().map(|(id, release)| (id, &release.rules));
-            for (id, rules) in configured.chain(&before.removed) {
-                if !releases.contains_key(id) {
-                    removed.insert(id.clone(), rules.clone());
-                }
+        let mut settings = Self { config: Arc::new(config), releases, removed: HashMap::new() };
+        for (id, retention) in in_force {
+            if !settings.releases.contains_key(id) {
+                let known = before.map_or_else(|| settings.rules(id), |before| before.rules(id));
+                let rules = Rules::clone(&known).with_retention(*retention);
+                settings.removed.insert(id.clone(), Arc::new(rules));
             }
         }
-        Self { config: Arc::new(config), releases, removed }
+        settings
+    }
+
+    /// Releases that have a retention and are not configured any more, sorted.
+    #[must_use]
+    pub fn unconfigured(&self) -> Vec<&ReleaseId> {
+        let mut removed: Vec<_> = self.removed.keys().collect();
+        removed.sort_unstable();
+        removed
     }
 
     /// What is configured of a release, if it is configured.

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, WrapFuture};
 
+use super::clock::WallClock;
 use super::directory::Directory;
 use super::pace::Pace;
 use super::reply::{Outcome, Reply, Wakes};
@@ -52,7 +53,7 @@ pub(super) enum Message {
     /// Something of a session ends at a time.
     Arm { at: Timestamp, release: Arc<Release>, session: SessionId },
     /// A session that was told has done what was to be done, durably.
-    Done { entry: Option<Timestamp>, began: Instant },
+    Done { at: Timestamp, is_indexed: bool, began: Instant },
 }
 
 impl actix::Message for Message {
@@ -76,8 +77,9 @@ pub(super) struct TimerWheel {
     cursor: DueCursor,
     read_to: Timestamp,
     is_reading: bool,
-    /// Entries of the index that are in memory or being done, by their time.
+    /// Timers in memory or being done, by their time: what lies in the index from the first of them on is kept.
     open: BTreeMap<Timestamp, usize>,
+    /// How many of them come from the index.
     opened: usize,
     pace: Pace,
     looks: u32,
@@ -102,20 +104,27 @@ impl TimerWheel {
 
     fn look(&mut self, context: &mut Context<Self>) {
         let clock = self.directory.clock();
-        let was_doubted = clock.is_doubted();
-        let ahead = clock.compare();
-        self.metrics().paused.store(u64::from(ahead.is_some()), Ordering::Relaxed);
-        if let Some(ahead) = ahead
-            && !was_doubted
-        {
-            tracing::error!(
-                seconds = ahead.as_secs(),
+        let was = clock.wall_clock();
+        let wall_clock = clock.compare();
+        let is_doubted = clock.is_doubted();
+        self.metrics().paused.store(u64::from(is_doubted), Ordering::Relaxed);
+        match (was, wall_clock) {
+            (WallClock::Agrees | WallClock::Behind(_), WallClock::Ahead(by)) => tracing::error!(
+                seconds = by.as_secs(),
                 "the system clock has jumped forward: nothing is deleted until `recalld retention confirm` or until \
                  the clock returns"
-            );
+            ),
+            (WallClock::Agrees | WallClock::Ahead(_), WallClock::Behind(by)) => tracing::error!(
+                seconds = by.as_secs(),
+                "the system clock is behind the time that is known to have passed: it is not followed, set it right"
+            ),
+            (WallClock::Ahead(_) | WallClock::Behind(_), WallClock::Agrees) => {
+                tracing::info!("the system clock is believed again");
+            }
+            _ => {}
         }
         let now = self.directory.now();
-        if ahead.is_none() {
+        if !is_doubted {
             self.read_ahead(context, now);
             let due = self.wheel.advance(now);
             self.ready.extend(due);
@@ -140,7 +149,15 @@ impl TimerWheel {
         self.is_reading = true;
         let until = now.after(NEAR);
         let (directory, cursor) = (self.directory.clone(), self.cursor.clone());
-        let read = actix_rt::task::spawn_blocking(move || directory.store().due(&cursor, until, MOST_OF_A_READ));
+        let is_far = until > self.read_to.after(NEAR);
+        let read = async move {
+            if is_far {
+                // The machine was suspended, or a jump of the clock was confirmed: entries on their way to the disk may
+                // lie before `until` although their sessions took them for later.
+                let _failed = directory.probe().await;
+            }
+            actix_rt::task::spawn_blocking(move || directory.store().due(&cursor, until, MOST_OF_A_READ)).await
+        };
         let then = actix::fut::ActorFutureExt::map(read.into_actor(self), move |read, actor: &mut Self, context| {
             actor.is_reading = false;
             match read.unwrap_or_else(|_| Err(StoreError::Incomplete("the expiry index: its reading panicked"))) {
@@ -148,8 +165,8 @@ impl TimerWheel {
                     let is_whole = due.len() < MOST_OF_A_READ;
                     actor.read_to = if is_whole { until } else { due.last().map_or(until, |last| last.at) };
                     actor.cursor = if is_whole { DueCursor::at(until) } else { next };
-                    for entry in due {
-                        actor.enter(entry);
+                    for Due { at, release, session } in due {
+                        actor.enter(Timer { at, release, session, is_indexed: true });
                     }
                     let now = actor.directory.now();
                     if !is_whole {
@@ -162,11 +179,10 @@ impl TimerWheel {
         context.spawn(then);
     }
 
-    fn enter(&mut self, entry: Due) {
-        *self.open.entry(entry.at).or_default() += 1;
-        self.opened += 1;
-        let Due { at, release, session } = entry;
-        self.wheel.insert(at, Timer { at, release, session, is_indexed: true });
+    fn enter(&mut self, timer: Timer) {
+        *self.open.entry(timer.at).or_default() += 1;
+        self.opened += usize::from(timer.is_indexed);
+        self.wheel.insert(timer.at, timer);
     }
 
     /// Tells sessions, as many at once as the daemon can take beside its calls.
@@ -181,17 +197,16 @@ impl TimerWheel {
             metrics.lateness_millis.store(late, Ordering::Relaxed);
             metrics.most_lateness_millis.fetch_max(late, Ordering::Relaxed);
             self.pace.tell();
-            let entry = timer.is_indexed.then_some(timer.at);
-            let done = Done { wheel: wheel.clone(), entry, began: Instant::now() };
-            self.directory.expire(&timer.release, timer.session, Box::new(done));
+            let Timer { at, release, session, is_indexed } = timer;
+            let done = Done { wheel: wheel.clone(), at, is_indexed, began: Instant::now() };
+            self.directory.expire(&release, session, Box::new(done));
         }
     }
 
-    fn done(&mut self, entry: Option<Timestamp>, began: Instant, now: Timestamp) {
+    fn done(&mut self, at: Timestamp, is_indexed: bool, began: Instant, now: Timestamp) {
         let late = self.ready.front().map_or(Duration::ZERO, |next| now.since(next.at));
         self.pace.done(began, Instant::now(), late);
-        let Some(at) = entry else { return };
-        self.opened = self.opened.saturating_sub(1);
+        self.opened = self.opened.saturating_sub(usize::from(is_indexed));
         if let Some(open) = self.open.get_mut(&at) {
             *open -= 1;
             if *open == 0 {
@@ -209,7 +224,8 @@ impl TimerWheel {
 /// would fail again.
 struct Done {
     wheel: Addr<TimerWheel>,
-    entry: Option<Timestamp>,
+    at: Timestamp,
+    is_indexed: bool,
     began: Instant,
 }
 
@@ -221,7 +237,8 @@ impl Reply for Done {
 
 impl Drop for Done {
     fn drop(&mut self) {
-        self.wheel.do_send(Message::Done { entry: self.entry, began: self.began });
+        let Self { at, is_indexed, began, .. } = *self;
+        self.wheel.do_send(Message::Done { at, is_indexed, began });
     }
 }
 
@@ -239,11 +256,11 @@ impl Handler<Message> for TimerWheel {
     fn handle(&mut self, message: Message, context: &mut Context<Self>) {
         match message {
             Message::Arm { at, release, session } => {
-                self.wheel.insert(at, Timer { at, release, session, is_indexed: false });
+                self.enter(Timer { at, release, session, is_indexed: false });
             }
-            Message::Done { entry, began } => {
+            Message::Done { at, is_indexed, began } => {
                 let now = self.directory.now();
-                self.done(entry, began, now);
+                self.done(at, is_indexed, began, now);
                 if !self.ready.is_empty() && !self.directory.clock().is_doubted() {
                     self.tell(context, now);
                 }

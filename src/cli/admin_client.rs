@@ -136,6 +136,23 @@ impl AdminClient {
         self.ask(&request).await
     }
 
+    /// Asks for a stream of lines, and tells each until the one of type `end`, that one included.
+    pub(super) async fn stream(
+        &mut self,
+        request: &Value,
+        mut told: impl FnMut(&Value) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        self.send(request).await?;
+        loop {
+            let line = self.next().await?.ok_or_else(|| self.gone("the daemon closed the connection"))?;
+            let line = accepted(line)?;
+            told(&line)?;
+            if line.get("type").and_then(Value::as_str) == Some("end") {
+                return Ok(());
+            }
+        }
+    }
+
     /// The next line; none when the daemon has closed the connection. May be dropped and called again at any time.
     pub(super) async fn next(&mut self) -> anyhow::Result<Option<Value>> {
         self.answers

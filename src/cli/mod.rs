@@ -7,6 +7,7 @@
 //! | `audit` | the audit log of the daemon, or of a data directory |
 //! | `key` | make, rotate and retire keys |
 //! | `api_key` | make API keys, without a daemon |
+//! | `retention` | what goes when; ends what is due, confirms what waits |
 //! | `simulate` | be a switch |
 //! | `demo` | a scripted day on a temporary directory |
 //! | `exit` | exit codes and what carries them |
@@ -25,6 +26,7 @@ mod files;
 mod key;
 mod out;
 mod paint;
+mod retention;
 mod serve;
 mod session_id;
 mod sessions;
@@ -67,6 +69,8 @@ enum Command {
     Sessions(sessions::Arguments),
     /// Follow calls and changes as they happen.
     Watch(watch::Arguments),
+    /// See what goes when and by which rule; end what is due, confirm what waits for an operator.
+    Retention(retention::Arguments),
     /// Be a switch: send calls, for trying things and for load.
     Simulate(simulate::Arguments),
     /// Show, verify or export the audit log.
@@ -111,6 +115,7 @@ impl Command {
             Command::Calls(arguments) => calls::run(&arguments),
             Command::Sessions(arguments) => sessions::run(&arguments),
             Command::Watch(arguments) => watch::run(&arguments),
+            Command::Retention(arguments) => retention::run(&arguments),
             Command::Simulate(arguments) => simulate::run(&arguments),
             Command::Audit(arguments) => audit::run(&arguments),
             Command::Key(arguments) => key::run(&arguments),

@@ -32,6 +32,9 @@ struct Status {
     aliases: u64,
     log: Log,
     writer: Writer,
+    clock: Clock,
+    timers: Timers,
+    retention: Retention,
     watchers: u64,
     switches: Vec<Switch>,
     api: Listener,
@@ -58,6 +61,37 @@ struct Writer {
     groups: u64,
     items: u64,
     queue: u64,
+}
+
+#[derive(Deserialize)]
+struct Clock {
+    ahead_seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Timers {
+    told: u64,
+    waiting: u64,
+    most_lateness_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Retention {
+    change: Option<Change>,
+    sweep: Option<Sweep>,
+}
+
+#[derive(Deserialize)]
+struct Change {
+    state: String,
+    records: u64,
+    ends: u64,
+}
+
+#[derive(Deserialize)]
+struct Sweep {
+    records: u64,
+    told: u64,
 }
 
 #[derive(Deserialize)]
@@ -143,8 +177,60 @@ impl Status {
                     self.writer.queue
                 ),
             ),
+            ("clock", self.clock.told(paint)),
+            (
+                "timers",
+                format!(
+                    "{} told, {} waiting, {} ms late at most",
+                    words::count(self.timers.told),
+                    words::count(self.timers.waiting),
+                    words::count(self.timers.most_lateness_ms)
+                ),
+            ),
+            ("retention", self.retention.told(paint, self.stored_sessions)),
             ("api", format!("{}, {} watchers", self.api.listen, words::count(self.watchers))),
         ]
+    }
+}
+
+impl Clock {
+    fn told(&self, paint: Paint) -> String {
+        if self.ahead_seconds > 0.0 {
+            return paint.red(&format!(
+                "{:.0} s ahead and not believed: nothing is deleted until it is confirmed or returns",
+                self.ahead_seconds
+            ));
+        }
+        if self.ahead_seconds < 0.0 {
+            return paint.yellow(&format!("{:.0} s behind and not followed", -self.ahead_seconds));
+        }
+        "believed".to_owned()
+    }
+}
+
+impl Retention {
+    fn told(&self, paint: Paint, stored: u64) -> String {
+        let mut told = Vec::new();
+        match &self.change {
+            Some(change) if change.state == "held" => {
+                let ends = words::count(change.ends);
+                told.push(paint.red(&format!("a shorter one is held, it would end {ends} sessions or more at once")));
+            }
+            Some(change) => {
+                let (records, ends) = (words::count(change.records), words::count(change.ends));
+                let of = words::count(stored.max(change.records));
+                told.push(format!(
+                    "counting what a shorter one would end: {records} of {of} sessions read, {ends} end"
+                ));
+            }
+            None => {}
+        }
+        if let Some(sweep) = &self.sweep {
+            let (records, ended) = (words::count(sweep.records), words::count(sweep.told));
+            let of = words::count(stored.max(sweep.records));
+            told.push(format!("a change is carried out: {records} of {of} sessions gone through, {ended} ended"));
+        }
+        if told.is_empty() { "in force as configured".to_owned() } else { told.join("; ") }
     }
 }
 

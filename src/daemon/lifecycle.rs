@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::keys::Keys;
-use crate::actors::Directory;
+use crate::actors::{Directory, MOST_ENDED_AT_ONCE, WallClock};
 use crate::domain::ids::TenantId;
 use crate::domain::time::Timestamp;
 use crate::privacy::audit::Audit;
@@ -137,7 +137,37 @@ impl Running {
         if self.directory.is_read_only() {
             warnings.push("the disk is nearly full: writes are refused".to_owned());
         }
+        warnings.extend(self.doubts());
+        for release in self.directory.retention_status().unconfigured {
+            warnings.push(format!(
+                "the release `{}` of `{}` is not configured any more: its sessions keep their last retention",
+                release.instance, release.tenant
+            ));
+        }
         warnings
+    }
+
+    /// What waits for an operator before anything more is deleted.
+    fn doubts(&self) -> Vec<String> {
+        let mut doubts = Vec::new();
+        match self.directory.clock().wall_clock() {
+            WallClock::Agrees => {}
+            WallClock::Ahead(by) => doubts.push(format!(
+                "the system clock has jumped forward by {} s: nothing is deleted until `recalld retention confirm clock`",
+                by.as_secs()
+            )),
+            WallClock::Behind(by) => {
+                doubts.push(format!("the system clock is {} s behind the time that has passed: set it right", by.as_secs()));
+            }
+        }
+        match self.directory.retention_status().change {
+            Some(change) if change.held => doubts.push(format!(
+                "a shorter retention is held, it would end more than {MOST_ENDED_AT_ONCE} sessions at once: see `recalld \
+                 retention review --held`, then `recalld retention confirm retention` or correct the file"
+            )),
+            _ => {}
+        }
+        doubts
     }
 
     /// What `systemctl status` shows.
@@ -146,6 +176,7 @@ impl Running {
         let calls = self.directory.counts().active_calls;
         let read_only =
             if self.directory.is_read_only() { ", the disk is nearly full: writes are refused" } else { "" };
-        format!("{calls} active calls, {connections} connections of switches{read_only}")
+        let doubts: String = self.doubts().iter().map(|doubt| format!("; {doubt}")).collect();
+        format!("{calls} active calls, {connections} connections of switches{read_only}{doubts}")
     }
 }

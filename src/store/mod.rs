@@ -21,6 +21,7 @@
 //! | `recovery` | from files to sessions at the start |
 //! | `read` | loads, aliases, the log for watchers, figures |
 //! | `expiry` | sessions by the time at which something of them ends |
+//! | `retention` | retentions last in force, scans over the records |
 //! | `space` | free room on the disk |
 //! | `kept` | numbers of running calls in records, where they are kept |
 //! | `audit` | the rows of the audit log |
@@ -41,6 +42,7 @@ mod recovery;
 mod release;
 mod reroot;
 mod rewriting;
+mod retention;
 mod seal;
 mod space;
 #[cfg(test)]
@@ -70,6 +72,7 @@ pub use recovery::{Damage, Recovered, RecoveredSession};
 pub use release::{Release, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
 pub use rewriting::{DataKeyVersions, Rewritten};
+pub use retention::{ScanCursor, Scanned};
 pub use space::free_bytes;
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 

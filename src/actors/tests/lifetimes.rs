@@ -8,9 +8,9 @@ use super::*;
 use crate::domain::session::{ChangeCause, Effect};
 use crate::domain::time::Timestamp;
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-fn at_noon() -> Clock {
+pub(super) fn at_noon() -> Clock {
     Clock::manual(Timestamp::from_unix_millis(1_790_000_000_000))
 }
 

@@ -4,6 +4,7 @@ mod calls;
 mod faults;
 mod keys;
 mod lifetimes;
+mod retention;
 mod watching;
 
 use std::path::Path;
@@ -88,22 +89,36 @@ pub(super) fn id(text: &str) -> CallId {
     text.parse().expect("a call ID")
 }
 
+fn keys(config: &Config) -> CallerKeys {
+    let root = RootKey::from_file(&[7; 32]).expect("a key");
+    let tenants = config.tenants.iter();
+    tenants.map(|tenant| (tenant.id.clone(), Arc::from([root.pseudonym_key(&tenant.id, 1)]))).collect()
+}
+
 impl House {
     pub(super) fn open(path: &Path) -> Self {
         Self::open_at(path, None)
     }
 
     pub(super) fn open_at(path: &Path, clock: Option<Clock>) -> Self {
+        Self::open_with(path, clock, CONFIG)
+    }
+
+    pub(super) fn open_with(path: &Path, clock: Option<Clock>, config: &str) -> Self {
         let root = RootKey::from_file(&[7; 32]).expect("a key");
-        let config = Config::parse(CONFIG).expect("a configuration");
+        let config = Config::parse(config).expect("a configuration");
         let secrets = RootSecrets { check_value: root.check_value(), wrapping_key: root.subkey(b"", "wrap") };
         let options = StoreOptions { cache_bytes: 4 << 20, ..StoreOptions::new(path, secrets) };
         let (store, recovered) = Store::open(options).expect("the store opens");
-        let keys =
-            config.tenants.iter().map(|tenant| (tenant.id.clone(), Arc::from([root.pseudonym_key(&tenant.id, 1)])));
-        let keys = keys.collect();
+        let keys = keys(&config);
         let directory = Directory::open(DirectoryOptions { config, store, recovered, keys, arbiters: 2, clock });
         Self { directory: directory.expect("the directory opens") }
+    }
+
+    pub(super) fn reload(&self, config: &str) {
+        let config = Config::parse(config).expect("a configuration");
+        let keys = keys(&config);
+        self.directory.reload(config, keys).expect("the configuration is put in force");
     }
 
     pub(super) fn release(instance: &str) -> ReleaseId {

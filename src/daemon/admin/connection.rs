@@ -17,7 +17,7 @@ use super::keys::Task;
 use super::request::{Request, Wanted, refused};
 use super::socket::{AdminSocket, SocketFile};
 use super::watch::Watch;
-use super::{audit, calls, session_id, sessions, status};
+use super::{audit, calls, retention, session_id, sessions, status};
 use crate::daemon::lifecycle::{Lifecycle, Running};
 use crate::domain::ids::ReleaseId;
 use crate::domain::refusal::{Reason, Refusal};
@@ -92,6 +92,14 @@ impl Connection {
                 (Ok(Request::Watch(wanted)), Some(running)) => {
                     return self.watch(&wanted, running, lifecycle).await;
                 }
+                (Ok(Request::Review(reviewed)), Some(running)) => {
+                    self.stream(retention::review(running, reviewed), lifecycle).await?;
+                    continue;
+                }
+                (Ok(Request::Run), Some(running)) => {
+                    self.stream(retention::run(running), lifecycle).await?;
+                    continue;
+                }
                 (Ok(request), Some(running)) => match Task::of(request) {
                     Ok(task) => self.do_task(task, running, lifecycle).await?,
                     Err(request) => answer(request, running, lifecycle, self.uid).await,
@@ -163,6 +171,23 @@ impl Connection {
         }
     }
 
+    /// Sends what comes until there is no more.
+    async fn stream(&mut self, mut lines: mpsc::Receiver<String>, lifecycle: &Lifecycle) -> Result<(), Gone> {
+        loop {
+            let next = tokio::select! {
+                next = lines.recv() => next,
+                // Nothing is asked meanwhile: whatever comes is the end.
+                _ = self.lines.next() => return Err(Gone),
+                // What runs must be able to end.
+                () = lifecycle.drained() => return Err(Gone),
+            };
+            match next {
+                Some(lines) => self.send(&lines).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
     async fn send(&mut self, lines: &str) -> Result<(), Gone> {
         match timeout(WRITE_WITHIN, self.writing.write_all(lines.as_bytes())).await {
             Ok(Ok(())) => Ok(()),
@@ -185,6 +210,7 @@ async fn answer(request: Request, running: Arc<Running>, lifecycle: &Lifecycle, 
         Request::AuditVerify(against) => audit::verify(&running.audit, &against),
         Request::Calls(part) => calls::answer(&running.directory, &part),
         Request::Sessions(part) => sessions::list(&running.directory, &part),
+        Request::Confirm { what } => retention::confirm(&running.directory, what),
         _ => status::answer(&running, phase),
     });
     answered.await.unwrap_or_else(|_| Err(fault()))

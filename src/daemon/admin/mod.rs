@@ -9,6 +9,7 @@
 //! | `status` | how the daemon is |
 //! | `calls`, `sessions` | what is going on, in parts |
 //! | `keys` | rotate, status and retire of keys |
+//! | `retention` | what goes when, what is held, what is confirmed |
 //! | `watch` | what happens from now on |
 //! | `audit` | the audit log, and whether its chain is whole |
 //! | `session_id` | the session ID of a number |
@@ -18,6 +19,7 @@ mod calls;
 mod connection;
 mod keys;
 mod request;
+mod retention;
 mod session_id;
 mod sessions;
 mod socket;

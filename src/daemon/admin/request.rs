@@ -41,6 +41,39 @@ pub(super) enum Request {
         #[serde(default)]
         force: bool,
     },
+    #[serde(rename = "retention.review")]
+    Review(Reviewed),
+    #[serde(rename = "retention.run")]
+    Run,
+    #[serde(rename = "retention.confirm")]
+    Confirm {
+        what: Option<Doubted>,
+    },
+}
+
+/// What is to be reviewed.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reviewed {
+    /// Of this tenant; none: of all.
+    pub(super) tenant: Option<String>,
+    /// Up to when, RFC 3339; none: what is due now.
+    pub(super) as_of: Option<String>,
+    /// As if a held retention had been confirmed.
+    #[serde(default)]
+    pub(super) held: bool,
+    /// As if this text were the configuration.
+    pub(super) config: Option<String>,
+    /// Without the rows: counts only.
+    #[serde(default)]
+    pub(super) counts_only: bool,
+}
+
+/// What can wait for an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Doubted {
+    Clock,
+    Retention,
 }
 
 /// One part of a list.
@@ -69,7 +102,8 @@ impl Request {
             // What serde says of a wrong value repeats it.
             let place = format!("the request cannot be read at column {}: ", error.column());
             let known = "it is an object with `op`: status, calls, sessions, session, watch, audit, audit_verify, \
-                         session_id, key_status, key_rotate, key_rotate_data or key_retire";
+                         session_id, key_status, key_rotate, key_rotate_data, key_retire, retention.review, \
+                         retention.run or retention.confirm";
             Refusal::new(Reason::InvalidParams, place + known)
         })
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::request::line;
+use super::retention::{Clock, Retention, Timers};
 use crate::config::Durability;
 use crate::daemon::lifecycle::{Phase, Running};
 use crate::domain::refusal::{Reason, Refusal};
@@ -25,6 +26,9 @@ struct Status {
     aliases: u64,
     log: Log,
     writer: Writer,
+    clock: Clock,
+    timers: Timers,
+    retention: Retention,
     watchers: usize,
     switches: Vec<Switch>,
     api: Listener,
@@ -102,6 +106,9 @@ pub(super) fn answer(running: &Running, phase: Phase) -> Result<String, Refusal>
             items: metrics.items.load(Ordering::Relaxed),
             queue: directory.writer_queue(),
         },
+        clock: Clock::of(directory),
+        timers: Timers::of(directory),
+        retention: Retention::of(directory),
         watchers: directory.publisher().watchers(),
         switches: running
             .links

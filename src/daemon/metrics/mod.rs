@@ -7,6 +7,7 @@ mod process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::lifecycle::{Lifecycle, Phase, Running};
+use crate::actors::WallClock;
 use exposition::{Exposition, Kind};
 
 const MICROS: u32 = 1_000_000;
@@ -23,6 +24,8 @@ pub(super) fn render(lifecycle: &Lifecycle) -> String {
         sessions(&mut out, &running);
         stored(&mut out, &running);
         writer(&mut out, &running);
+        timers(&mut out, &running);
+        retention(&mut out, &running);
         watchers(&mut out, &running);
         audit(&mut out, &running);
         links(&mut out, &running);
@@ -84,6 +87,47 @@ fn writer(out: &mut Exposition, running: &Running) {
     let help = "Time of one synced write";
     out.histogram("recalld_commit_duration_seconds", help, &metrics.write_micros, MICROS);
     out.histogram("recalld_commit_group_items", "Items of one group", &metrics.group_items, 1);
+}
+
+fn timers(out: &mut Exposition, running: &Running) {
+    let metrics = running.directory.timer_metrics();
+    let doubted = u8::from(running.directory.clock().is_doubted());
+    let ahead = match running.directory.clock().wall_clock() {
+        WallClock::Agrees => 0.0,
+        WallClock::Ahead(by) => by.as_secs_f64(),
+        WallClock::Behind(by) => -by.as_secs_f64(),
+    };
+    let help = "Whether nothing is deleted because the system clock has jumped forward";
+    out.one(Kind::Gauge, "recalld_clock_doubted", help, doubted);
+    out.one(Kind::Gauge, "recalld_clock_ahead_seconds", "System clock before the time that is believed", ahead);
+    out.one(Kind::Counter, "recalld_timers_told_total", "Sessions told that something ends", read(&metrics.told));
+    out.one(Kind::Gauge, "recalld_timers_waiting", "Timers in memory", read(&metrics.waiting));
+    let lateness = read(&metrics.lateness_millis) as f64 / 1e3;
+    out.one(Kind::Gauge, "recalld_timers_lateness_seconds", "How late the last timer was", lateness);
+    let most = read(&metrics.most_lateness_millis) as f64 / 1e3;
+    let help = "How late a timer was at most since the start; what was due before it counts";
+    out.one(Kind::Gauge, "recalld_timers_most_lateness_seconds", help, most);
+    out.one(Kind::Gauge, "recalld_timers_paused", "Whether no timer is told", read(&metrics.paused));
+}
+
+fn retention(out: &mut Exposition, running: &Running) {
+    let status = running.directory.retention_status();
+    let change = status.change.as_ref();
+    let held = u8::from(change.is_some_and(|change| change.held));
+    let help = "Whether a shorter retention waits for an operator";
+    out.one(Kind::Gauge, "recalld_retention_held", help, held);
+    let counting = u8::from(change.is_some_and(|change| !change.held));
+    let help = "Whether it is counted what a shorter retention would end";
+    out.one(Kind::Gauge, "recalld_retention_counting", help, counting);
+    let counted = change.map_or(0, |change| change.records);
+    out.one(Kind::Gauge, "recalld_retention_counted_records", "Session records read for that", counted);
+    let help = "Whether sessions are gone through for a changed retention";
+    out.one(Kind::Gauge, "recalld_retention_sweeping", help, u8::from(status.sweep.is_some()));
+    let sweep = status.sweep.unwrap_or_default();
+    out.one(Kind::Gauge, "recalld_retention_swept_records", "Session records gone through", sweep.records);
+    out.one(Kind::Gauge, "recalld_retention_swept_sessions", "Sessions told by it that something ends", sweep.told);
+    let help = "Releases that are not configured any more and keep their last retention";
+    out.one(Kind::Gauge, "recalld_unconfigured_releases", help, status.unconfigured.len());
 }
 
 fn watchers(out: &mut Exposition, running: &Running) {
