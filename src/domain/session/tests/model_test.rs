@@ -1,5 +1,5 @@
-//! Any order and repetition of commands of up to four calls, with the clock moving as it likes, gives the
-//! same answers, effects, revisions and views as the model.
+//! Any order and repetition of commands of up to four calls, with the clock moving as it likes and the retention
+//! changing, gives the same answers, effects, revisions and views as the model.
 
 use std::time::Duration;
 
@@ -111,6 +111,17 @@ fn a_wait() -> impl Strategy<Value = i64> {
     ]
 }
 
+/// A change of the retention before a command.
+fn another_retention() -> impl Strategy<Value = Option<Retention>> {
+    let retention = (select(vec![10, 60, 600]), prop::option::of(select(vec![20, 90])));
+    let retention = retention.prop_map(|(session, user)| Retention {
+        session_retention: Duration::from_secs(session),
+        user_idle_limit: user.map(Duration::from_secs),
+        anonymous_sessions: AnonymousSessions::Drop,
+    });
+    prop::option::weighted(0.05, retention)
+}
+
 fn some_rules() -> impl Strategy<Value = Rules> {
     (
         select(vec![Reset::NewCall, Reset::NewCall, Reset::EveryCall]),
@@ -182,7 +193,7 @@ fn sorted(mut words: Vec<String>) -> Vec<String> {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: ProptestConfig::default().cases.max(1_024),
+        cases: ProptestConfig::default().cases.max(2_048),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -191,7 +202,7 @@ proptest! {
     fn a_session_does_what_the_model_does(
         anonymous in prop::bool::weighted(0.2),
         rules in some_rules(),
-        script in prop::collection::vec((a_wait(), a_command()), 1..60),
+        script in prop::collection::vec((another_retention(), a_wait(), a_command()), 1..60),
     ) {
         let mut world = if anonymous { World::anonymous() } else { World::caller() };
         world.rules = rules;
@@ -199,7 +210,10 @@ proptest! {
         let mut model = Model::new(unopened.id, world.now);
         prop_assert_eq!(anonymous, matches!(unopened.id, SessionId::Anonymous(_)));
 
-        for (wait, mut command) in script {
+        for (retention, wait, mut command) in script {
+            if let Some(retention) = retention {
+                world.rules = world.rules.with_retention(retention);
+            }
             world.now = Timestamp::from_unix_millis(world.now.unix_millis() + wait);
             if let Command::Change(Change { condition: Some(Condition::Revision(revision)), .. }) = &mut command {
                 *revision += world.session.revision;
