@@ -7,11 +7,13 @@
 //! | `context` | the context of a session, told to people |
 //! | `call` | one call from its start to its end |
 //! | `load` | many calls, and how fast they were answered |
+//! | `days` | weeks that pass in seconds |
 //! | `latency` | a histogram |
 
 pub(super) mod call;
 pub(super) mod callers;
 pub(super) mod context;
+mod days;
 mod latency;
 pub(super) mod link;
 mod load;
@@ -22,9 +24,12 @@ use clap::Subcommand;
 
 /// Arguments of `simulate`.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 pub(super) struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    #[command(flatten)]
+    days: days::Arguments,
 }
 
 #[derive(Subcommand)]
@@ -48,10 +53,14 @@ struct Target {
 
 /// Runs one of the commands.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let (None, Some(days)) = (&arguments.command, arguments.days.days) {
+        return days::run(&arguments.days, days);
+    }
     super::block_on(async {
         match &arguments.command {
-            Command::Call(arguments) => call::run(arguments).await,
-            Command::Load(arguments) => load::run(arguments).await,
+            Some(Command::Call(arguments)) => call::run(arguments).await,
+            Some(Command::Load(arguments)) => load::run(arguments).await,
+            None => Ok(()),
         }
     })
 }
