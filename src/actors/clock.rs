@@ -102,7 +102,7 @@ impl Clock {
 
     /// Compares the clocks, which has to happen about once a second: small steps, as of time synchronisation, are
     /// followed.
-    pub fn compare(&self) -> WallClock {
+    pub(super) fn compare(&self) -> WallClock {
         if let Source::System = &self.source {
             let wall = system_millis();
             let offset = wall.saturating_sub(boot_millis());
@@ -134,7 +134,7 @@ impl Clock {
     }
 
     /// Believes a wall clock that is ahead from now on; by how much it was, if it was.
-    pub fn confirm(&self) -> Option<Duration> {
+    pub(super) fn confirm(&self) -> Option<Duration> {
         let WallClock::Ahead(by) = self.compare() else { return None };
         self.offset.store(system_millis().saturating_sub(boot_millis()), Ordering::Relaxed);
         self.gap.store(0, Ordering::Relaxed);

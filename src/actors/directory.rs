@@ -130,8 +130,13 @@ impl Directory {
         let lingering = Arc::new(Lingering::new(settings.config.limits.call_linger));
         let writer = store.spawn_writer(Acknowledger::new(publisher.clone(), lingering.clone()))?;
         let arbiters: Vec<_> = (0..arbiters.max(1)).map(|_| Arbiter::new()).collect();
+        let clock = clock.unwrap_or_else(|| Clock::system(recovered.clock));
+        if recovered.clock.is_none_or(|noted| clock.now().since(noted) > timer_wheel::NEAR) {
+            // Before anybody is told that something has ended.
+            store.put_clock(clock.now())?;
+        }
         let directory = Arc::new(Self {
-            clock: clock.unwrap_or_else(|| Clock::system(recovered.clock)),
+            clock,
             settings: ArcSwap::from_pointee(settings),
             keeper,
             store,
@@ -285,9 +290,11 @@ impl Directory {
                 CallLease::new(entry.get())
             }
             Entry::Vacant(entry) => {
-                if self.active_calls.load(Ordering::Relaxed) >= self.settings.load().config.limits.active_calls {
+                let most = self.settings.load().config.limits.active_calls;
+                if self.active_calls.load(Ordering::Relaxed) >= most {
                     drop(entry);
-                    let detail = "there are as many active calls as limits.active_calls allows: try later";
+                    let detail =
+                        format!("there are {most} active calls, as many as limits.active_calls allows: try later");
                     return refuse_now(reply, Refusal::new(Reason::Overloaded, detail));
                 }
                 let spread = match &call.caller {
@@ -474,10 +481,20 @@ impl Directory {
         }
     }
 
-    /// The clock, to be compared and confirmed.
+    /// The clock.
     #[must_use]
     pub const fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Believes a system clock that is ahead, if it is; by how much it was. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the time cannot be noted.
+    pub fn confirm_clock(&self) -> Result<Option<Duration>, StoreError> {
+        let Some(by) = self.clock.confirm() else { return Ok(None) };
+        self.store.put_clock(self.clock.now())?;
+        Ok(Some(by))
     }
 
     /// What the timer wheel has done.

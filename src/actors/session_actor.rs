@@ -341,7 +341,9 @@ impl SessionActor {
             ));
         }
         if matches!(command, Command::Start(_) | Command::Change(_)) && self.directory.is_memory_full() {
-            return Err(Refusal::new(Reason::Overloaded, "active sessions take all the memory they may: try later"));
+            let most = self.settings.config.limits.session_memory;
+            let detail = format!("active sessions take all the memory they may, {most} bytes: try later");
+            return Err(Refusal::new(Reason::Overloaded, detail));
         }
         Ok(())
     }

@@ -156,7 +156,13 @@ impl TimerWheel {
                 // lie before `until` although their sessions took them for later.
                 let _failed = directory.probe().await;
             }
-            actix_rt::task::spawn_blocking(move || directory.store().due(&cursor, until, MOST_OF_A_READ)).await
+            let read = move || {
+                if is_far {
+                    directory.store().put_clock(now)?;
+                }
+                directory.store().due(&cursor, until, MOST_OF_A_READ)
+            };
+            actix_rt::task::spawn_blocking(read).await
         };
         let then = actix::fut::ActorFutureExt::map(read.into_actor(self), move |read, actor: &mut Self, context| {
             actor.is_reading = false;

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rocksdb::ReadOptions;
+use rocksdb::{DB, ReadOptions, WriteBatch};
 
 use super::error::StoreError;
-use super::families::{EXPIRY, family};
+use super::families::{EXPIRY, META, family};
 use super::meta::Progress;
 use super::release::Release;
-use super::{Store, layout};
+use super::{Store, layout, sync_write};
 use crate::domain::ids::SessionId;
 use crate::domain::time::Timestamp;
 
@@ -79,12 +79,37 @@ impl Store {
         Ok((due, next))
     }
 
+    /// Notes durably, at once, that it is this late: after a jump of the clock, so that no clock that is set back later
+    /// brings back what has ended by then. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_clock(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
+        batch.put_cf(family(&self.inner.db, META)?, CLOCK_KEY, millis.to_be_bytes());
+        self.inner.written(sync_write(&self.inner.db, batch))
+    }
+
     /// Notes times with the progress of the log: what the clock says, and before when everything of the expiry index
     /// has been done.
     pub fn note_times(&self, clock: Timestamp, expired_to: Timestamp) {
         self.inner.times.clock.fetch_max(clock.unix_millis(), Ordering::Relaxed);
         self.inner.times.expired_to.fetch_max(expired_to.unix_millis(), Ordering::Relaxed);
     }
+}
+
+/// The time at which the daemon is known to have run, noted apart from the progress of the log.
+const CLOCK_KEY: &[u8] = b"clock";
+
+/// The time that [`Store::put_clock`] has noted.
+pub(super) fn noted_clock(db: &DB) -> Result<Option<Timestamp>, StoreError> {
+    let value = db.get_pinned_cf(family(db, META)?, CLOCK_KEY)?;
+    let millis = value.map(|value| {
+        let millis = layout::read_u64(&value, 0).and_then(|millis| i64::try_from(millis).ok());
+        millis.ok_or(StoreError::Incomplete("the time it was last used at cannot be read"))
+    });
+    Ok(millis.transpose()?.map(Timestamp::from_unix_millis))
 }
 
 /// Times that the writer notes when it writes anyway, or when they have moved far enough.

@@ -17,7 +17,7 @@ use rocksdb::{DB, IteratorMode, ReadOptions, WriteBatch};
 
 use super::data_keys::{KeyDirectory, sync_directory};
 use super::error::StoreError;
-use super::expiry::Times;
+use super::expiry::{self, Times};
 use super::families::{self, ACTIVE, LOG, SESSIONS, family};
 use super::meta::{self, Progress};
 use super::metrics::StoreMetrics;
@@ -97,7 +97,8 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     replay.load_active()?;
     replay.log(&progress)?;
     let (mut recovered, unrecorded) = replay.finish(last)?;
-    recovered.clock = (progress.clock > 0).then(|| Timestamp::from_unix_millis(progress.clock));
+    let of_progress = (progress.clock > 0).then(|| Timestamp::from_unix_millis(progress.clock));
+    recovered.clock = of_progress.max(expiry::noted_clock(&db)?);
     recovered.expired_to = Timestamp::from_unix_millis(progress.expired_to);
     let damaged = meta::damaged(&db)?;
     let active = active_keys(&db)?.into_iter().collect();

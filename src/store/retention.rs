@@ -185,7 +185,7 @@ impl Store {
 
 impl Inner {
     /// A failed write outside of the writer's groups ends writing like one within.
-    fn written(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
+    pub(super) fn written(&self, result: Result<(), StoreError>) -> Result<(), StoreError> {
         if let Err(error) = &result {
             self.fail(error.clone());
         }

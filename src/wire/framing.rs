@@ -167,10 +167,7 @@ impl FrameCodec {
                     src.advance(at + 1);
                     if length > self.limit {
                         self.state = State::Skip(length);
-                        return Step::Wrong(WrongFrame {
-                            refusal: Refusal::new(Reason::LimitExceeded, "the frame is longer than the limit"),
-                            fatal: false,
-                        });
+                        return Step::Wrong(WrongFrame { refusal: too_long("frame", self.limit), fatal: false });
                     }
                     self.state = State::Body(length);
                     return Step::Again;
@@ -241,7 +238,7 @@ impl FrameCodec {
             return Step::Frame(src.split_to(scanner.at).freeze());
         }
         if src.len() >= self.limit {
-            return wrong(Reason::LimitExceeded, "the document is longer than the limit");
+            return Step::Wrong(WrongFrame { refusal: too_long("document", self.limit), fatal: true });
         }
         self.state = State::Document(scanner);
         Step::NeedsMore
@@ -276,6 +273,10 @@ enum Step {
 
 fn wrong(reason: Reason, detail: &'static str) -> Step {
     Step::Wrong(WrongFrame::fatal(reason, detail))
+}
+
+fn too_long(what: &str, limit: usize) -> Refusal {
+    Refusal::new(Reason::LimitExceeded, format!("a {what} is at most {limit} bytes long"))
 }
 
 /// Finds the end of a bare document. Remembers its place, so that no byte is looked at twice however

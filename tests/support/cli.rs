@@ -52,4 +52,18 @@ impl Daemon {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
     }
+
+/// Runs `recalld` with the admin socket of a daemon; its exit code, and what it printed: standard output if it went well,
+/// else standard error.
+#[must_use]
+pub fn ask(daemon: &Daemon, arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_recalld"))
+        .args(arguments)
+        .arg("--socket")
+        .arg(daemon.place().join("recalld.sock"))
+        .output()
+        .unwrap();
+    let code = output.status.code().expect("it ends by itself");
+    let text = if code == 0 { output.stdout } else { output.stderr };
+    (code, String::from_utf8(text).unwrap())
 }

@@ -177,7 +177,7 @@ impl House {
             } else if next == end {
                 break;
             }
-            self.tell()?;
+            self.tell().await?;
         }
         self.directory.clock().advance(end.since(self.directory.now()));
         for (session, caller) in self.callers.borrow().iter() {
@@ -199,7 +199,7 @@ impl House {
                     callers.push((session.id, caller));
                 }
                 drop(callers);
-                self.tell()?;
+                self.tell().await?;
                 self.line(caller, &format!("the app sees {}", self.seen(&session)))
             }
             Act::Sets(caller, name, value, lifetime, ttl) => {
@@ -293,7 +293,7 @@ impl House {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        self.tell()
+        self.tell().await
     }
 
     /// What a reader sees.
@@ -309,7 +309,10 @@ impl House {
     }
 
     /// Tells what has happened.
-    fn tell(&self) -> anyhow::Result<()> {
+    async fn tell(&self) -> anyhow::Result<()> {
+        while self.directory.publisher().processed() < self.directory.publisher().durable() {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
         for delivery in self.subscription.take(1_000) {
             let Delivery::Event(event) = delivery else { continue };
             let what = self.happened(&event);

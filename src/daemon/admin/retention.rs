@@ -172,7 +172,11 @@ pub(super) fn confirm(directory: &Arc<Directory>, what: Option<Doubted>) -> Resu
     };
     let confirmed = match what {
         Doubted::Clock => {
-            let Some(by) = directory.clock().confirm() else { return refuse("the clock is not doubted") };
+            let confirmed = directory.confirm_clock().map_err(|error| {
+                tracing::error!("{error}");
+                Refusal::new(Reason::Internal, "the time cannot be stored: see the daemon's log")
+            })?;
+            let Some(by) = confirmed else { return refuse("the clock is not doubted") };
             tracing::warn!(seconds = by.as_secs(), "an operator confirms the system clock, which had jumped forward");
             Confirmed { clock_ahead_seconds: Some(by.as_secs()), retention: Vec::new() }
         }

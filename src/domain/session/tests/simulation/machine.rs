@@ -173,7 +173,9 @@ impl Machine {
         let id = after.id;
         let model = self.models.get(&id).cloned().unwrap_or_else(|| Model::new(id, self.now));
         if forget {
-            self.live.remove(&id);
+            // As if it had never been, already before that is durable.
+            let unopened = Session::unopened(id, self.rules.release.instance.clone(), self.now);
+            self.live.insert(id, (unopened, None));
             self.models.remove(&id);
             self.withheld += 1;
         } else {
