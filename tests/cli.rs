@@ -381,3 +381,22 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
     );
     assert_eq!(summary["events"], 140);
 }
+
+#[test]
+fn weeks_pass_in_seconds_and_tell_what_goes_when() {
+    let output = run(&["simulate", "--days", "60", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines: Vec<Value> =
+        String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let days = |what: &str| -> Vec<u64> {
+        let told = lines.iter().filter(|line| line["what"].as_str().unwrap().contains(what));
+        told.map(|line| line["day"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(days("pin_ok goes: expired"), [0]);
+    assert_eq!(days("ticket goes: new_call"), [3]);
+    assert_eq!(days("topic goes: expired"), [31], "30 days after the call of day 1");
+    assert_eq!(days("ticket goes: expired"), [33], "30 days after the call of day 3");
+    assert!(days("language goes").is_empty());
+    assert_eq!(days("nothing is known any more"), [60], "the withheld caller's session");
+    assert_eq!(days("contacts 2, language=\"de\""), [60]);
+}

@@ -176,7 +176,7 @@ impl Running {
         let calls = self.directory.counts().active_calls;
         let read_only =
             if self.directory.is_read_only() { ", the disk is nearly full: writes are refused" } else { "" };
-        let doubts: String = self.doubts().iter().map(|doubt| format!("; {doubt}")).collect();
-        format!("{calls} active calls, {connections} connections of switches{read_only}{doubts}")
+        let going_on = format!("{calls} active calls, {connections} connections of switches{read_only}");
+        [vec![going_on], self.doubts()].concat().join("; ")
     }
 }

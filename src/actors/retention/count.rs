@@ -35,7 +35,7 @@ pub(super) async fn run(directory: Arc<Directory>, turn: u64) {
         let began = Instant::now();
         let counting = (directory.clone(), both.clone());
         let read = spawn_blocking(move || part(&counting.0, &counting.1, &from)).await;
-        match read.unwrap_or_else(|_| Err(StoreError::Incomplete("the records: their reading panicked"))) {
+        match read.unwrap_or(Err(StoreError::Incomplete("the records: their reading panicked"))) {
             Ok((scanned, ended)) => {
                 records += scanned.records;
                 // What cannot be read might end: damage must not let a mistake through.

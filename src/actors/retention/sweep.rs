@@ -133,7 +133,7 @@ async fn read(directory: &Arc<Directory>, from: ScanCursor, wanted: Wanted) -> R
         )?;
         Ok((scanned, part))
     });
-    read.await.unwrap_or_else(|_| Err(StoreError::Incomplete("the records: their reading panicked")))
+    read.await.unwrap_or(Err(StoreError::Incomplete("the records: their reading panicked")))
 }
 
 /// Tells sessions that something of them ends, some at a time, and waits until what follows is durable.

@@ -14,8 +14,8 @@ fn with_retention(line: &str) -> String {
     CONFIG.replacen("numbers = [\"+493023125000\"]", &format!("numbers = [\"+493023125000\"]\n{line}"), 1)
 }
 
-fn days_later(days: u32) -> Option<Clock> {
-    Some(Clock::manual(Timestamp::from_unix_millis(1_790_000_000_000).after(DAY * days)))
+fn days_later(days: u32) -> Clock {
+    Clock::manual(Timestamp::from_unix_millis(1_790_000_000_000).after(DAY * days))
 }
 
 /// Callers who called once and left a `session` variable.
@@ -79,7 +79,7 @@ fn a_shorter_retention_applies_to_what_is_stored_and_survives_a_restart() {
     let shorter = with_retention("session_retention = \"10d\"");
     let mut sessions = Vec::new();
     actix_rt::System::new().block_on(async {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         sessions = callers(&house, 20).await;
         house.directory.clock().advance(5 * DAY);
         house.reload(&shorter);
@@ -88,7 +88,7 @@ fn a_shorter_retention_applies_to_what_is_stored_and_survives_a_restart() {
         house.directory.shutdown();
     });
     actix_rt::System::new().block_on(async {
-        let house = House::open_with(&path, days_later(10), &shorter);
+        let house = House::open_with(&path, Some(days_later(10)), &shorter);
         for session in &sessions {
             assert!(!house.ticket(session).await.0, "it has ended");
             house.until("it is removed", async || !house.ticket(session).await.1).await;
@@ -100,7 +100,7 @@ fn a_shorter_retention_applies_to_what_is_stored_and_survives_a_restart() {
 #[test]
 fn what_a_shorter_retention_ends_at_once_is_removed_at_once() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let sessions = callers(&house, 20).await;
         house.directory.clock().advance(5 * DAY);
         house.reload(&with_retention("session_retention = \"1d\""));
@@ -119,7 +119,7 @@ fn a_change_that_would_end_more_than_a_thousand_sessions_waits_for_the_operator(
     let mistyped = with_retention("session_retention = \"30m\"\nreset = \"every-call\"");
     let mut sessions = Vec::new();
     actix_rt::System::new().block_on(async {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         sessions = callers(&house, 1_001).await;
         house.directory.clock().advance(DAY);
         house.reload(&mistyped);
@@ -132,7 +132,7 @@ fn a_change_that_would_end_more_than_a_thousand_sessions_waits_for_the_operator(
         house.directory.shutdown();
     });
     actix_rt::System::new().block_on(async {
-        let house = House::open_with(&path, days_later(1), &mistyped);
+        let house = House::open_with(&path, Some(days_later(1)), &mistyped);
         house.is_held().await;
         assert_eq!(house.ticket(&sessions[7]).await, (true, true), "a restart is no confirmation");
         let mut review = Review::new(&house.directory, None, house.directory.now());
@@ -167,13 +167,13 @@ fn a_release_that_is_not_configured_any_more_keeps_its_last_retention_over_a_res
     let path = place.path().to_owned();
     let mut sessions = Vec::new();
     actix_rt::System::new().block_on(async {
-        let house = House::open_with(&path, at_noon(), &with_retention("session_retention = \"10d\""));
+        let house = House::open_with(&path, Some(at_noon()), &with_retention("session_retention = \"10d\""));
         sessions = callers(&house, 1).await;
         house.directory.shutdown();
     });
     let without = CONFIG.replace("support-de", "support-fr");
     actix_rt::System::new().block_on(async {
-        let house = House::open_with(&path, days_later(9), &without);
+        let house = House::open_with(&path, Some(days_later(9)), &without);
         assert_eq!(house.directory.retention_status().unconfigured, vec![House::release("support-de")]);
         assert_eq!(house.ticket(&sessions[0]).await, (true, true));
         house.directory.clock().advance(DAY);
@@ -186,7 +186,7 @@ fn a_release_that_is_not_configured_any_more_keeps_its_last_retention_over_a_res
 #[test]
 fn a_longer_retention_is_in_force_at_once() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let sessions = callers(&house, 3).await;
         house.reload(&with_retention("session_retention = \"60d\""));
         house.directory.clock().advance(31 * DAY);
@@ -206,7 +206,7 @@ fn a_withheld_session_without_variables_goes_even_if_the_daemon_ends_before() {
     let tenant = House::release("support-de").tenant;
     let mut session = None;
     actix_rt::System::new().block_on(async {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let withheld = house.start("support-de", "1", "sip:anonymous@anonymous.invalid");
         session = Some(answered(withheld).await.expect("a context").session.id);
         answered(house.end("1")).await.expect("the end is answered");
@@ -214,7 +214,7 @@ fn a_withheld_session_without_variables_goes_even_if_the_daemon_ends_before() {
     });
     let session = session.expect("it was started");
     actix_rt::System::new().block_on(async {
-        let house = House::open_at(&path, days_later(1));
+        let house = House::open_at(&path, Some(days_later(1)));
         let gone = async || house.directory.find_session(&tenant, &session).await.expect("readable").is_none();
         house.until("it goes", gone).await;
         house.directory.shutdown();
@@ -224,7 +224,7 @@ fn a_withheld_session_without_variables_goes_even_if_the_daemon_ends_before() {
 #[test]
 fn what_is_due_ends_now_when_an_operator_wants_it() {
     run(|path| async move {
-        let house = House::open_at(&path, at_noon());
+        let house = House::open_at(&path, Some(at_noon()));
         let sessions = callers(&house, 10).await;
         house.directory.clock().advance(31 * DAY);
         let progress = house.directory.run_retention(async |_| true).await.expect("it runs");

@@ -13,6 +13,7 @@ use crate::cli::{block_on, out, words};
 
 /// Arguments of `retention review`.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Arguments {
     #[command(flatten)]
     daemon: Where,

@@ -180,8 +180,9 @@ impl House {
             self.tell().await?;
         }
         self.directory.clock().advance(end.since(self.directory.now()));
-        for (session, caller) in self.callers.borrow().iter() {
-            let what = match self.session(session).await? {
+        let callers = self.callers.borrow().clone();
+        for (session, caller) in callers {
+            let what = match self.session(&session).await? {
                 None => "nothing is known any more".to_owned(),
                 Some(session) => format!("contacts {}, {}", session.contacts, self.seen(&session)),
             };
@@ -194,11 +195,7 @@ impl House {
         match *act {
             Act::Calls(caller) => {
                 let session = self.start(caller).await?;
-                let mut callers = self.callers.borrow_mut();
-                if !callers.iter().any(|(known, _)| *known == session.id) {
-                    callers.push((session.id, caller));
-                }
-                drop(callers);
+                self.introduce(session.id, caller);
                 self.tell().await?;
                 self.line(caller, &format!("the app sees {}", self.seen(&session)))
             }
@@ -218,6 +215,13 @@ impl House {
                 let command = Command::End { call: call_id(caller)?, leg: Some(leg()?), cause, code: None };
                 self.event(caller, command).await
             }
+        }
+    }
+
+    fn introduce(&self, session: SessionId, caller: &'static str) {
+        let mut callers = self.callers.borrow_mut();
+        if !callers.iter().any(|(known, _)| *known == session) {
+            callers.push((session, caller));
         }
     }
 

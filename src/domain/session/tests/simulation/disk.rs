@@ -15,8 +15,9 @@ pub(super) struct Disk {
     pub(super) index: BTreeSet<(Timestamp, SessionId)>,
     /// Everything in the index before this time has been done.
     pub(super) expired_to: Timestamp,
-    /// The last session that an unfinished sweep has gone through; none at its beginning.
-    pub(super) sweep: Option<Option<SessionId>>,
+    /// Whether a sweep is not finished, and the last session it has gone through.
+    pub(super) sweeps: bool,
+    pub(super) swept: Option<SessionId>,
 }
 
 impl Disk {
@@ -27,7 +28,8 @@ impl Disk {
             next_sequence: 1,
             index: BTreeSet::new(),
             expired_to: now,
-            sweep: None,
+            sweeps: false,
+            swept: None,
         }
     }
 

@@ -242,22 +242,22 @@ impl Machine {
         let is_shorter = wanted.ends_earlier_than(&self.rules.retention());
         self.rules = self.rules.clone().with_retention(wanted);
         if is_shorter {
-            self.disk.sweep = Some(None);
+            (self.disk.sweeps, self.disk.swept) = (true, None);
             self.before_sweep = self.waiting.len();
         }
     }
 
     /// A sweep goes through some records: near ends are told, later ones get an entry.
     fn sweep(&mut self) {
-        let Some(from) = self.disk.sweep else { return };
-        if self.before_sweep > 0 {
+        let from = self.disk.swept;
+        if !self.disk.sweeps || self.before_sweep > 0 {
             return;
         }
         let some = usize::try_from(self.chance.below(3) + 1).unwrap();
         let part: Vec<_> =
             self.disk.records().filter(|(id, _)| from.is_none_or(|from| *id > from)).take(some).collect();
         let Some((last, _)) = part.last() else {
-            self.disk.sweep = None;
+            self.disk.sweeps = false;
             return;
         };
         let last = *last;
@@ -274,7 +274,7 @@ impl Machine {
         }
         // The place is noted when what was told is durable.
         self.write_all();
-        self.disk.sweep = Some(Some(last));
+        self.disk.swept = Some(last);
     }
 
     /// Everything that can be done at this moment is done: what has ended is gone, and nothing else.
@@ -284,7 +284,7 @@ impl Machine {
             self.rest();
             self.sweep();
             self.look();
-            if self.waiting.is_empty() && self.disk.sweep.is_none() {
+            if self.waiting.is_empty() && !self.disk.sweeps {
                 break;
             }
         }
