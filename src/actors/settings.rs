@@ -117,17 +117,23 @@ mod tests {
     fn a_tenant_that_is_removed_keeps_its_last_retention() {
         let desk = ReleaseId { tenant: "acme".parse().expect("a name"), instance: "desk".parse().expect("a name") };
         let day = Duration::from_secs(86_400);
-        let with = Settings::new(config(&format!("{ACME}{GLOBEX}")), None);
-        let without = Settings::new(config(GLOBEX), Some(&with));
-        let still_without = Settings::new(config(GLOBEX), Some(&without));
-        for settings in [&with, &without, &still_without] {
+        let nothing = HashMap::new();
+        let with = Settings::new(config(&format!("{ACME}{GLOBEX}")), None, &nothing);
+        let last = HashMap::from([(desk.clone(), with.rules(&desk).retention())]);
+        let without = Settings::new(config(GLOBEX), Some(&with), &last);
+        let after_a_restart = Settings::new(config(GLOBEX), None, &last);
+        for settings in [&with, &without, &after_a_restart] {
             let rules = settings.rules(&desk);
             assert_eq!((rules.session_retention, rules.user_idle_limit), (90 * day, Some(400 * day)));
         }
-        assert!(still_without.release(&desk).is_none());
-        let shorter = Settings::new(config(&ACME.replace("90d", "1d")), Some(&still_without));
+        assert!(after_a_restart.release(&desk).is_none());
+        let shorter = Settings::new(config(&ACME.replace("90d", "1d")), Some(&without), &nothing);
         assert_eq!(shorter.rules(&desk).session_retention, day, "configured again");
-        let unknown = Settings::new(config(GLOBEX), None).rules(&desk);
-        assert_eq!((unknown.session_retention, unknown.user_idle_limit), (LONGEST_RETENTION, None), "after a restart");
+        let unknown = Settings::new(config(GLOBEX), None, &nothing).rules(&desk);
+        assert_eq!(
+            (unknown.session_retention, unknown.user_idle_limit),
+            (LONGEST_RETENTION, None),
+            "nothing is known of it"
+        );
     }
 }

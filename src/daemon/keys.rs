@@ -57,7 +57,7 @@ impl Keys {
     }
 
     /// Puts a configuration in force together with the keys of its tenants. May block on the disk.
-    pub(super) fn reload(&self, directory: &Directory, config: Config) -> Result<(), StoreError> {
+    pub(super) fn reload(&self, directory: &Arc<Directory>, config: Config) -> Result<(), StoreError> {
         let _changing = self.changing.lock();
         let keys = caller_keys(&self.root, &config, directory.store())?;
         directory.reload(config, keys)

@@ -115,13 +115,6 @@ impl Running {
         tenants
     }
 
-    /// Says in the log what would be missed otherwise.
-    pub(super) fn warn_of_unconfigured(&self) {
-        for tenant in self.unconfigured() {
-            tracing::warn!(%tenant, "a tenant is not configured any more: what is stored of it keeps its last retention");
-        }
-    }
-
     /// What an operator should know.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.directory.settings().config.warnings();

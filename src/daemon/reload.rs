@@ -19,10 +19,7 @@ pub(super) async fn reload(running: &Arc<Running>, path: &Path) {
         tracing::error!("the reload is not in the audit log: {error}");
     }
     match reloaded {
-        Ok(Ok(())) => {
-            tracing::info!("the configuration is reloaded");
-            running.warn_of_unconfigured();
-        }
+        Ok(Ok(())) => tracing::info!("the configuration is reloaded"),
         Ok(Err(error)) => tracing::error!("the configuration is not reloaded, the old one stays in force: {error}"),
         Err(_) => tracing::error!("the reload failed at a fault in recalld: the line before this one tells it"),
     }

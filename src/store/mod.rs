@@ -41,8 +41,8 @@ mod read;
 mod recovery;
 mod release;
 mod reroot;
-mod rewriting;
 mod retention;
+mod rewriting;
 mod seal;
 mod space;
 #[cfg(test)]
@@ -71,8 +71,8 @@ pub use read::{Cached, Figures, LogRecord};
 pub use recovery::{Damage, Recovered, RecoveredSession};
 pub use release::{Release, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
-pub use rewriting::{DataKeyVersions, Rewritten};
 pub use retention::{ScanCursor, Scanned};
+pub use rewriting::{DataKeyVersions, Rewritten};
 pub use space::free_bytes;
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 

@@ -52,6 +52,7 @@ impl Daemon {
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { code: status.code().unwrap(), out: text(stdout), err: text(stderr) }
     }
+}
 
 /// Runs `recalld` with the admin socket of a daemon; its exit code, and what it printed: standard output if it went well,
 /// else standard error.

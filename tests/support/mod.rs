@@ -3,7 +3,6 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`cli`] | the command line, asking the daemon |
 //! | [`config`] | a configuration as text, with a good default |
 //! | [`daemon`] | starts, kills and restarts the built binary |
 //! | [`rpc`] | a switch: JSON-RPC in both framings |

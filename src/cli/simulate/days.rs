@@ -152,7 +152,8 @@ impl House {
         let root = RootKey::from_file(&bytes).map_err(|_| anyhow::anyhow!("no key can be made"))?;
         let (store, recovered) = Store::open(StoreOptions::new(place, root_key::for_store(&root)))?;
         let began = Clock::system(None).now();
-        let keys = root_key::caller_keys(&root, &config);
+        let tenants = config.tenants.iter().map(|tenant| &tenant.id);
+        let keys = tenants.map(|id| (id.clone(), Arc::from([root.pseudonym_key(id, 1)]))).collect();
         let clock = Some(Clock::manual(began));
         let directory = Directory::open(DirectoryOptions { config, store, recovered, keys, arbiters: 1, clock })?;
         let generation = directory.settings().release(&release).map_or(Generation::Phone2, |known| known.generation);
