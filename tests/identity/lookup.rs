@@ -107,3 +107,28 @@ fn an_operator_gets_the_session_id_of_a_number_and_the_audit_log_says_who() {
     let uid = rustix::process::getuid().as_raw();
     assert!(entries.iter().all(|entry| entry["who"] == format!("uid:{uid}")));
 }
+
+#[test]
+fn a_caller_from_before_a_key_rotation_is_found_and_stays_where_she_is() {
+    let daemon = Daemon::with(config());
+    let mut edge = daemon.edge();
+    let session = session_id(&edge.start("a", ANNA));
+    let random = session_id(&edge.ok("call.start", &rpc::start_to("b", ANNA, "tel:+12025550100")));
+    edge.end("a");
+    edge.end("b");
+    let rotated = daemon.recalld(&["key", "rotate", "--tenant", "acme", "--json"]);
+    assert_eq!(rotated.code, 0, "{rotated:?}");
+    let aliases = || daemon.recalld(&["key", "status", "--tenant", "acme", "--json"]).json();
+    let before = aliases();
+    let http = daemon.http(KEY);
+    for (instance, session) in [("support-de", &session), ("sales-us", &random)] {
+        assert_eq!(http.post("/v1/lookup", &of(ANNA, instance)).ok()["session_id"], *session);
+        let words = ["session-id", "--tenant", "acme", "--instance", instance, "--number", "-", "--json"];
+        assert_eq!(daemon.recalld_with(&words, ANNA).json(), json!({"session_id": session, "known": true}));
+    }
+    assert_eq!(aliases(), before, "a question is no contact and migrates nobody");
+    assert_eq!(edge.start("c", ANNA)["session_id"], session);
+    let uid = rustix::process::getuid().as_raw();
+    let entry = &audited_of(&daemon, "pseudonym_key_rotated")[0];
+    assert_eq!((&entry["who"], &entry["tenant"]), (&json!(format!("uid:{uid}")), &json!("acme")));
+}
