@@ -2,11 +2,14 @@
 //! and handed to the writer together with the answer that was rendered from the new state; the copy replaces the state
 //! only if all of that succeeded, so a panic leaves nothing half done.
 
+mod begin;
+mod rest;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, WrapFuture};
+use actix::{Actor, Context, Handler};
 
 use super::acknowledge::Ticket;
 use super::call_actor::{self, Caller, StartCall, unknown_call};
@@ -15,12 +18,11 @@ use super::first_contact::Contact;
 use super::reply::{Outcome, Reply, deliver_now};
 use super::settings::Settings;
 use super::slot::{CallLease, SessionLease, SessionSlot};
-use super::timer_wheel::NEAR;
 use crate::domain::ids::CallId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Call, Command, Commit, Effect, Rules, Session, decide};
 use crate::domain::time::Timestamp;
-use crate::store::{AliasKey, Cached, Record, Sealed, StoreError, Write};
+use crate::store::{AliasKey, Record, Sealed, Write};
 
 /// What a session actor is told.
 pub(super) enum Message {
@@ -127,89 +129,6 @@ impl SessionActor {
         }
     }
 
-    fn begin(&mut self, context: &mut Context<Self>) {
-        match self.origin.take() {
-            None => {}
-            Some(Origin::Recovered(session, unrecorded)) => {
-                let recorded = if unrecorded { 0 } else { session.ordinal };
-                self.loaded(session, recorded);
-            }
-            Some(Origin::Store) => {
-                let tenant = &self.slot.release.id().tenant;
-                match self.directory.store().load_cached(tenant, &self.slot.id) {
-                    Ok(Cached::Known(found)) => self.found(Ok(found.map(|(_, session)| session))),
-                    Ok(Cached::WouldBlock) => self.load(context),
-                    Err(error) => self.found(Err(error)),
-                }
-            }
-            Some(Origin::Panicked(before)) => self.rebuild(context, before),
-        }
-    }
-
-    /// Reads the record on a thread that may block. Until then nothing is taken from the mailbox.
-    fn load(&mut self, context: &mut Context<Self>) {
-        let directory = self.directory.clone();
-        let slot = self.slot.clone();
-        let loaded =
-            actix_rt::task::spawn_blocking(move || directory.store().load(&slot.release.id().tenant, &slot.id));
-        let then = actix::fut::ActorFutureExt::map(loaded.into_actor(self), |loaded, actor: &mut Self, _| {
-            let loaded = loaded.unwrap_or_else(|_| Err(StoreError::Incomplete("a record: its reading panicked")));
-            actor.found(loaded.map(|found| found.map(|(_, session)| session)));
-        });
-        context.wait(then);
-    }
-
-    /// Waits until everything the panicked actor handed to the writer is durable, and takes that state.
-    fn rebuild(&mut self, context: &mut Context<Self>, before: Arc<SessionSlot>) {
-        tracing::error!(tenant = %self.slot.release.id().tenant, session = %self.slot.id, "a session's actor panicked: it is rebuilt");
-        self.panics.push(Instant::now());
-        let (barrier, passed) = super::probe::barrier();
-        self.submit_barrier(SessionLease::new(&self.slot), None, Some(barrier));
-        let then =
-            actix::fut::ActorFutureExt::map(passed.into_actor(self), move |_, actor: &mut Self, context| match before
-                .view()
-            {
-                Some(session) => actor.loaded(session, 0),
-                None => actor.load(context),
-            });
-        context.wait(then);
-    }
-
-    fn found(&mut self, found: Result<Option<Session>, StoreError>) {
-        match found {
-            Ok(Some(session)) => {
-                let recorded = session.ordinal;
-                self.loaded(Arc::new(session), recorded);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                tracing::error!("{error}");
-                self.unreadable = Some(Refusal::new(
-                    Reason::Internal,
-                    "what is stored of this session cannot be read: see the daemon's log",
-                ));
-            }
-        }
-    }
-
-    fn loaded(&mut self, session: Arc<Session>, recorded: u64) {
-        self.recorded = recorded;
-        self.slot.publish(session.clone());
-        self.count(&session);
-        self.session = session;
-        self.arm(self.directory.now());
-    }
-
-    /// Asks the wheel for a timer, if something ends before the index is read that far, or while a call is up.
-    fn arm(&mut self, now: Timestamp) {
-        let Some(end) = self.session.next_end(&self.rules).map(|end| end.max(now)) else { return };
-        let is_near = !self.session.calls.is_empty() || end < now.after(NEAR * 2);
-        if is_near && self.timer.is_none_or(|timer| end < timer) {
-            self.timer = Some(end);
-            self.directory.arm(end, &self.slot.release, self.slot.id);
-        }
-    }
-
     fn count(&mut self, session: &Session) {
         let size = size_in_memory(session);
         self.directory.count_memory(self.counted, size);
@@ -292,21 +211,6 @@ impl SessionActor {
     fn outcome<'a>(&'a self, session: &'a Arc<Session>, call: Option<&CallId>, now: Timestamp) -> Outcome<'a> {
         let call = call.and_then(|call| session.call(call));
         Outcome { session, call, rules: &self.rules, now }
-    }
-
-    /// The record of a session. One that sleeps gets an entry in the expiry index, unless it has one early enough.
-    fn record(&self, session: &mut Session, now: Timestamp) -> Record {
-        let expires = session.entry_needed(&self.rules, now);
-        if expires.is_some() {
-            session.expiry_entry = expires;
-        }
-        let release = &self.slot.release;
-        let sealed = if self.rules.keep_number {
-            release.seal_record_with_numbers(session)
-        } else {
-            release.seal_record(session)
-        };
-        Record { sealed, has_active_call: !session.calls.is_empty(), expires }
     }
 
     fn check_usable(&self, command: &Command) -> Result<(), Refusal> {
@@ -467,100 +371,6 @@ impl SessionActor {
                 && ended.legs.iter().any(|leg| leg.switch == call.start.leg.switch)
                 && ended.ended_at.is_some_and(|at| now.since(at) < REOPEN_WAIT)
         })
-    }
-
-    fn record_now(&mut self, lease: SessionLease, reply: Option<Box<dyn Reply>>) {
-        self.refresh_rules();
-        let mut session = Session::clone(&self.session);
-        let record = self.record(&mut session, self.directory.now());
-        self.recorded = session.ordinal;
-        self.session = Arc::new(session);
-        self.submit_bare(Some(record), false, lease, None, reply);
-    }
-
-    /// The wheel has told that something ends. The reply goes when what follows is durable, a new entry in the index
-    /// included.
-    fn expire(&mut self, mut reply: Box<dyn Reply>, session: SessionLease) {
-        self.timer = None;
-        self.refresh_rules();
-        let now = self.directory.now();
-        if self.session.ordinal == 0 || self.unreadable.is_some() {
-            return;
-        }
-        let step = catch_unwind(AssertUnwindSafe(|| self.step(&Command::Expire, None, now, &mut *reply)));
-        match step {
-            Ok(Ok(Some(step))) => self.submit(step, &Command::Expire, None, reply, None, session),
-            Ok(Ok(None)) => {
-                if self.session.may_be_forgotten(&self.rules, now) {
-                    // It goes when its last lease does.
-                    self.leaving = Some(reply);
-                    return;
-                }
-                if self.session.entry_needed(&self.rules, now).is_some() {
-                    // Activity or another retention has moved the end.
-                    self.record_now(session, Some(reply));
-                }
-            }
-            Ok(Err(_)) => {}
-            Err(_) => {
-                self.panics.push(Instant::now());
-                tracing::error!(tenant = %self.slot.release.id().tenant, session = %self.slot.id, "an expiry panicked: nothing of it is kept");
-            }
-        }
-        self.arm(now);
-    }
-
-    fn write_record(&mut self, session: SessionLease) {
-        if self.recorded < self.session.ordinal && self.unreadable.is_none() {
-            self.record_now(session, None);
-        }
-    }
-
-    /// A withheld session with nothing left to keep goes as if it had never been (PRODUCT.md 3.4).
-    fn forget(&mut self, now: Timestamp, reply: Option<Box<dyn Reply>>) {
-        self.submit_bare(None, true, SessionLease::new(&self.slot), None, reply);
-        self.session = Arc::new(Session::unopened(self.slot.id, self.slot.release.id().instance.clone(), now));
-        self.slot.withdraw();
-        self.recorded = 0;
-    }
-
-    /// Leaves the directory once nothing is to be done any more.
-    fn rest(&mut self, context: &mut Context<Self>) {
-        if self.slot.is_leased() {
-            return;
-        }
-        let leaving = self.leaving.take();
-        if !self.session.calls.is_empty() {
-            // The calls' own actors are gone: each gets one again.
-            for call in &self.session.calls {
-                self.directory.adopt_call(&self.slot, &call.id);
-            }
-            return;
-        }
-        if self.unreadable.is_none() {
-            self.refresh_rules();
-            let now = self.directory.now();
-            if self.session.ordinal > 0 && self.session.may_be_forgotten(&self.rules, now) {
-                return self.forget(now, leaving);
-            }
-            if self.recorded < self.session.ordinal {
-                return self.write_record(SessionLease::new(&self.slot));
-            }
-            let reopens = |ended: &Arc<Call>| ended.ended_at.is_some_and(|at| now.since(at) < REOPEN_WAIT);
-            if self.slot.id.is_anonymous() && self.session.ended.iter().any(reopens) {
-                if !self.waits {
-                    self.waits = true;
-                    context.run_later(REOPEN_WAIT, |actor, context| {
-                        actor.waits = false;
-                        actor.rest(context);
-                    });
-                }
-                return;
-            }
-        }
-        if self.directory.forget_session(&self.slot) {
-            context.stop();
-        }
     }
 }
 

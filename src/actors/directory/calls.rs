@@ -1,0 +1,203 @@
+//! Call IDs in the directory: their actors, their events, what can be said of them at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::Actor;
+use dashmap::mapref::entry::Entry;
+
+use super::{Directory, Glance, Scope};
+use crate::actors::call_actor::{self, CallActor, Caller, StartCall, unknown_call};
+use crate::actors::reply::{Nobody, Reply, refuse_now};
+use crate::actors::requests::{CallView, SessionView};
+use crate::actors::slot::{CallKey, CallLease, CallSlot, SessionLease, SessionSlot};
+use crate::domain::ids::{CallId, TenantId};
+use crate::domain::refusal::{Reason, Refusal};
+use crate::domain::session::{Command, EndCause};
+use crate::domain::time::Timestamp;
+
+impl Directory {
+    pub(super) fn start_call_actor(
+        self: &Arc<Self>,
+        slot: &Arc<CallSlot>,
+        shard: usize,
+        session: Option<SessionLease>,
+    ) {
+        let (directory, for_actor) = (self.clone(), slot.clone());
+        if let Some(arbiter) = self.handles.get(shard % self.handles.len()) {
+            let start = move |_: &mut _| CallActor::new(directory, for_actor, shard, session);
+            slot.set_address(CallActor::start_in_arbiter(arbiter, start));
+        }
+    }
+
+    /// The session of a withheld call that ended a moment ago and may be reopened.
+    pub(in crate::actors) fn withheld_session(&self, key: &CallKey) -> Option<SessionLease> {
+        let lingers = self.lingering.find(&key.tenant, &key.call, self.now())?;
+        if !lingers.session.is_anonymous() {
+            return None;
+        }
+        self.active_session(&key.tenant, &lingers.session)
+    }
+
+    /// Gives a call of a session its actor, if it has none.
+    pub(in crate::actors) fn adopt_call(self: &Arc<Self>, session: &Arc<SessionSlot>, call: &CallId) {
+        let key = CallKey { tenant: session.release.id().tenant.clone(), call: call.clone() };
+        if let Entry::Vacant(entry) = self.calls.entry(key.clone()) {
+            let slot = Arc::new(CallSlot::new(key));
+            slot.set_session(Some(session.clone()));
+            self.start_call_actor(&slot, session.shard, Some(SessionLease::new(session)));
+            entry.insert(slot);
+            self.active_calls.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A call starts, or is reported again (PRODUCT.md 5.1).
+    pub fn start_call(self: &Arc<Self>, call: StartCall, reply: Box<dyn Reply>) {
+        let key = CallKey { tenant: call.release.id().tenant.clone(), call: call.start.call.clone() };
+        let lease = match self.calls.entry(key.clone()) {
+            Entry::Occupied(mut entry) => {
+                if !entry.get().is_alive() {
+                    let slot = self.revive_call(entry.get(), key);
+                    entry.insert(slot);
+                }
+                CallLease::new(entry.get())
+            }
+            Entry::Vacant(entry) => {
+                let most = self.settings.load().config.limits.active_calls;
+                if self.active_calls.load(Ordering::Relaxed) >= most {
+                    drop(entry);
+                    let detail =
+                        format!("there are {most} active calls, as many as limits.active_calls allows: try later");
+                    return refuse_now(reply, Refusal::new(Reason::Overloaded, detail));
+                }
+                let spread = match &call.caller {
+                    Caller::Known(caller) => caller.spread(),
+                    Caller::Withheld => call.start.call.as_str().bytes().map(usize::from).sum(),
+                };
+                let slot = Arc::new(CallSlot::new(key));
+                self.start_call_actor(&slot, spread % self.handles.len(), None);
+                self.active_calls.fetch_add(1, Ordering::Relaxed);
+                CallLease::new(entry.insert(slot).value())
+            }
+        };
+        let slot = lease.slot().clone();
+        slot.send(call_actor::Message::Start { call: Box::new(call), reply, lease });
+    }
+
+    /// An actor in the place of one that panicked.
+    pub(super) fn revive_call(self: &Arc<Self>, before: &Arc<CallSlot>, key: CallKey) -> Arc<CallSlot> {
+        tracing::error!(tenant = %key.tenant, "a call's actor panicked: it is rebuilt");
+        let slot = Arc::new(CallSlot::new(key));
+        let session = before.session();
+        let session = session.map(|session| self.session(session.key(), &session.release, session.shard));
+        let shard = session.as_ref().map_or(0, |session| session.shard);
+        self.start_call_actor(&slot, shard, session);
+        slot
+    }
+
+    pub(super) fn call(self: &Arc<Self>, tenant: &TenantId, call: &CallId) -> Option<CallLease> {
+        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
+        let found = self.calls.get(&key)?;
+        if found.is_alive() {
+            return Some(CallLease::new(found.value()));
+        }
+        drop(found);
+        match self.calls.entry(key.clone()) {
+            Entry::Occupied(mut entry) => {
+                if !entry.get().is_alive() {
+                    let slot = self.revive_call(entry.get(), key);
+                    entry.insert(slot);
+                }
+                Some(CallLease::new(entry.get()))
+            }
+            Entry::Vacant(_) => None,
+        }
+    }
+
+    /// Something happens to an active call, or its variables change on its behalf.
+    pub fn call_event(self: &Arc<Self>, tenant: &TenantId, call: &CallId, command: Command, reply: Box<dyn Reply>) {
+        match self.call(tenant, call) {
+            Some(lease) => {
+                let slot = lease.slot().clone();
+                slot.send(call_actor::Message::Event { command, reply, lease });
+            }
+            None => refuse_now(reply, unknown_call()),
+        }
+    }
+
+    /// A read of an active call that follows the events before it.
+    pub fn read_call(self: &Arc<Self>, tenant: &TenantId, call: &CallId, reply: Box<dyn Reply>) {
+        match self.call(tenant, call) {
+            Some(lease) => {
+                let slot = lease.slot().clone();
+                slot.send(call_actor::Message::Read { reply, lease });
+            }
+            None => refuse_now(reply, unknown_call()),
+        }
+    }
+
+    /// What can be said of an active call at once, without asking an actor.
+    #[must_use]
+    pub fn glance(&self, tenant: &TenantId, call: &CallId) -> Glance {
+        let Some(slot) = self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }) else {
+            return Glance::Unknown;
+        };
+        if slot.is_leased() {
+            return Glance::Changing;
+        }
+        let Some(session) = slot.session() else { return Glance::Changing };
+        match session.view() {
+            Some(view) if view.call(call).is_some() => Glance::Durable(view, self.rules(session.release.id())),
+            Some(_) => Glance::Unknown,
+            None => Glance::Changing,
+        }
+    }
+
+    /// Whether there is an active call of a tenant with this ID.
+    #[must_use]
+    pub fn has_call(&self, tenant: &TenantId, call: &CallId) -> bool {
+        self.calls.contains_key(&CallKey { tenant: tenant.clone(), call: call.clone() })
+    }
+
+    /// Refuses at once what needs no actor to be refused.
+    pub fn refuse(reply: Box<dyn Reply>, refusal: Refusal) {
+        refuse_now(reply, refusal);
+    }
+
+    pub(in crate::actors) fn call_slot(&self, tenant: &TenantId, call: &CallId) -> Option<Arc<CallSlot>> {
+        self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }).map(|slot| slot.value().clone())
+    }
+
+    /// Takes a call that is over out of the directory, unless something of it is on its way.
+    pub(in crate::actors) fn forget_call(&self, slot: &Arc<CallSlot>) -> bool {
+        if self.calls.remove_if(&slot.key, |_, entry| Arc::ptr_eq(entry, slot) && !slot.is_leased()).is_some() {
+            self.active_calls.fetch_sub(1, Ordering::Relaxed);
+            return true;
+        }
+        !slot.is_leased()
+    }
+
+    /// Durable views of active calls, in no order.
+    #[must_use]
+    pub fn active_calls(&self, scope: &Scope<'_>) -> Vec<CallView> {
+        let views = self.active_sessions(scope);
+        views
+            .into_iter()
+            .flat_map(|SessionView { release, session }| {
+                let calls = session.calls.clone();
+                calls.into_iter().map(move |call| CallView { release: release.clone(), session: session.clone(), call })
+            })
+            .collect()
+    }
+
+    /// Ends calls whose end never came (PRODUCT.md 4.3).
+    pub(in crate::actors) fn reap(self: &Arc<Self>, now: Timestamp) {
+        let oldest = self.settings().config.limits.max_call_age;
+        for CallView { release, call, .. } in self.active_calls(&Scope::All) {
+            if now.since(call.started_at) >= oldest {
+                let command = Command::End { call: call.id.clone(), leg: None, cause: EndCause::Reaped, code: None };
+                self.call_event(&release.tenant, &call.id, command, Box::new(Nobody));
+            }
+        }
+    }
+}
