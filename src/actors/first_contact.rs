@@ -221,7 +221,9 @@ impl FirstContacts {
         if let Some(pending) = self.pending.get(&caller.contact) {
             return Ok(Some(pending.session));
         }
-        for alias in &caller.aliases {
+        let caller = caller.under(self.keys.load().get(tenant));
+        // The newest once more: the caller may have moved to it after it was looked at.
+        for alias in caller.aliases.iter().chain(caller.aliases.first()) {
             if let Some(session) = store.alias(tenant, alias)? {
                 return Ok(Some(session));
             }
