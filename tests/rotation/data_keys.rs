@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::ledger::{Callers, meanwhile};
-use crate::operator::{done, older_data_keys, status};
+use crate::operator::{audited, done, older_data_keys, status};
 use crate::support::{Config, Daemon, wait};
 
 fn rotate_data(daemon: &Daemon) -> u64 {
@@ -33,6 +35,13 @@ fn data_keys_rotate_under_load_and_the_old_one_is_destroyed() {
         }
         wait::until("the old keys are destroyed", || older_data_keys(&daemon).is_empty());
     });
+    let of = |wanted: &str| {
+        audited(&daemon).iter().filter(|(what, ..)| what == wanted).map(|entry| entry.2.clone()).collect::<Vec<Value>>()
+    };
+    assert_eq!(
+        (of("data_key_rotated"), of("data_key_destroyed")),
+        (vec![json!(2), json!(3)], vec![json!(1), json!(2)])
+    );
     let after = key_files(&daemon);
     let lengths = |files: &[Vec<u8>]| files.iter().map(Vec::len).collect::<Vec<_>>();
     assert_eq!(lengths(&before), lengths(&after), "one key each again");

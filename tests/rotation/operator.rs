@@ -55,6 +55,25 @@ pub fn older_data_keys(daemon: &Daemon) -> Vec<Value> {
     status(daemon)["data"]["older"].as_array().unwrap().clone()
 }
 
+/// What the audit log says of keys: what was done, whose, and which version.
+pub fn audited(daemon: &Daemon) -> Vec<(String, Value, Value)> {
+    let output = audit(daemon, &["show", "--json"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let log: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let entries = log["entries"].as_array().unwrap().iter();
+    let of_keys = entries.filter(|entry| entry["what"].as_str().unwrap().contains("_key_"));
+    of_keys
+        .map(|entry| (entry["what"].as_str().unwrap().to_owned(), entry["tenant"].clone(), entry["version"].clone()))
+        .collect()
+}
+
+/// `recalld audit …`.
+pub fn audit(daemon: &Daemon, words: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_recalld"));
+    command.arg("audit").args(words).arg("--config").arg(daemon.config_path());
+    command.output().unwrap()
+}
+
 /// Makes another root key beside the daemon's.
 pub fn new_root_key(daemon: &Daemon, name: &str) -> PathBuf {
     let path = daemon.place().join(name);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::ledger::{Callers, meanwhile};
-use crate::operator::{callers, done, key, refused, rotate, status};
+use crate::operator::{audited, callers, done, key, refused, rotate, status};
 use crate::support::{Config, Daemon, Framing, Rpc, wait};
 
 #[test]
@@ -99,6 +99,8 @@ fn a_version_with_callers_is_retired_by_force_only_and_says_whom_it_costs() {
     let output = key(&daemon, &["retire", "--tenant", "acme", "--version", "1", "--force"]);
     assert!(String::from_utf8_lossy(&output.stdout).contains("1 caller is forgotten"), "{output:?}");
     assert_eq!(callers(&daemon), [(2, 1)]);
+    let entry = |what: &str, version: u64| (what.to_owned(), json!("acme"), json!(version));
+    assert_eq!(audited(&daemon), [entry("pseudonym_key_rotated", 2), entry("pseudonym_key_retired", 1)]);
     for restarted in [false, true] {
         if restarted {
             daemon.kill();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::ledger::Callers;
-use crate::operator::{callers, new_root_key, older_data_keys, reroot, rotate};
+use crate::operator::{audit, audited, callers, new_root_key, older_data_keys, reroot, rotate};
 use crate::support::{Config, Daemon, wait};
 
 fn text(output: &std::process::Output) -> String {
@@ -48,12 +48,24 @@ fn another_root_key_keeps_every_session_and_later_keys_come_from_it() {
     assert_eq!(callers(&daemon).first(), Some(&(3, sessions)));
     assert_eq!(older_data_keys(&daemon), [] as [serde_json::Value; 0]);
 
+    let count = |what: &str| audited(&daemon).iter().filter(|entry| entry.0 == what).count();
+    assert_eq!((count("root_key_changed"), count("pseudonym_key_rotated")), (1, 2));
+    let verified = audit(&daemon, &["verify"]);
+    assert!(verified.status.success(), "entries from before are still proved: {}", text(&verified));
+
     // And once more, with stored keys and a derived one.
     assert!(daemon.terminate().success());
     let new = new_root_key(&daemon, "newer.key");
     assert!(reroot(&daemon, &old, &new).status.success());
     fs::rename(&new, &old).unwrap();
-    daemon.restart();
-    all.all_are_recognised(&daemon);
-    half.all_are_recognised(&daemon);
+    let verified = audit(&daemon, &["verify", "--offline"]);
+    assert!(verified.status.success(), "without a daemon too: {}", text(&verified));
+    for _ in 0..2 {
+        daemon.restart();
+        all.all_are_recognised(&daemon);
+        half.all_are_recognised(&daemon);
+        let changed = audited(&daemon).iter().filter(|entry| entry.0 == "root_key_changed").count();
+        assert_eq!(changed, 2, "told once each");
+        daemon.kill();
+    }
 }
