@@ -12,9 +12,15 @@ fuzz_target!(|text: &str| {
     }
     let Some(address) = Address::parse(text) else { return };
     assert!(!address.user.is_empty() && address.user.len() <= MAX_USER && !address.user.chars().any(char::is_control));
-    assert!(address.display.as_ref().is_none_or(|display| !display.is_empty() && !display.chars().any(char::is_control)));
+    assert!(
+        address.display.as_ref().is_none_or(|display| !display.is_empty() && !display.chars().any(char::is_control))
+    );
     if let Some(host) = &address.host {
-        assert!(!host.is_empty() && !host.contains(['@', ' ', ';', ',']) && !host.bytes().any(|byte| byte.is_ascii_uppercase()));
+        assert!(
+            !host.is_empty()
+                && !host.contains(['@', ' ', ';', ','])
+                && !host.bytes().any(|byte| byte.is_ascii_uppercase())
+        );
         let escaped: String = address.user.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let again = format!("sip:{escaped}@{host}");
         let again = Address::parse(&again).expect("it was one before");
