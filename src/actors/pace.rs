@@ -34,6 +34,11 @@ impl Pace {
         Self { told: 0, bound: FEWEST, since_step: 0, lowered_at: None }
     }
 
+    /// How many may be told at the same time.
+    pub(super) const fn bound(&self) -> usize {
+        self.bound
+    }
+
     /// Whether another session may be told.
     pub(super) const fn has_room(&self) -> bool {
         self.told < self.bound

@@ -30,6 +30,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 const MOST_READ_AHEAD: usize = 100_000;
 /// Entries of one read.
 const MOST_OF_A_READ: usize = 20_000;
+/// Sessions whose records are brought into memory by one thread, and such threads at most: a thread for each session
+/// would cost more than the read.
+const WARMED_AT_ONCE: usize = 64;
+const MOST_WARMING: usize = 8;
 /// How often overdue calls are looked for, in looks.
 const REAP_EVERY: u32 = 80;
 
@@ -72,7 +76,12 @@ struct Timer {
 pub(super) struct TimerWheel {
     directory: Arc<Directory>,
     wheel: Wheel<Timer>,
+    /// What is due.
     ready: VecDeque<Timer>,
+    /// What is due and has its record in memory.
+    warm: VecDeque<Timer>,
+    /// Threads that bring records into memory.
+    warming: usize,
     /// Where the next read of the index begins.
     cursor: DueCursor,
     read_to: Timestamp,
@@ -92,6 +101,8 @@ impl TimerWheel {
             directory,
             wheel: Wheel::new(now),
             ready: VecDeque::new(),
+            warm: VecDeque::new(),
+            warming: 0,
             cursor: DueCursor::at(expired_to),
             read_to: expired_to,
             is_reading: false,
@@ -128,15 +139,17 @@ impl TimerWheel {
             self.read_ahead(context, now);
             let due = self.wheel.advance(now);
             self.ready.extend(due);
+            self.warm_up(context);
             self.tell(context, now);
             if self.looks.is_multiple_of(REAP_EVERY) {
                 self.directory.reap(now);
             }
         }
         self.looks = self.looks.wrapping_add(1);
-        self.metrics()
-            .waiting
-            .store(u64::try_from(self.wheel.len() + self.ready.len()).unwrap_or(0), Ordering::Relaxed);
+        self.metrics().waiting.store(
+            u64::try_from(self.wheel.len() + self.ready.len() + self.warm.len()).unwrap_or(0),
+            Ordering::Relaxed,
+        );
         let done_to = self.open.first_key_value().map_or(self.read_to, |(first, _)| *first);
         self.directory.store().note_times(now, done_to.min(now));
     }
@@ -191,11 +204,40 @@ impl TimerWheel {
         self.wheel.insert(timer.at, timer);
     }
 
+    /// Brings the records of sessions that are told next into memory.
+    fn warm_up(&mut self, context: &mut Context<Self>) {
+        while self.warming < MOST_WARMING && self.warm.len() < self.pace.bound() && !self.ready.is_empty() {
+            self.warming += 1;
+            let taken: Vec<Timer> = self.ready.drain(..self.ready.len().min(WARMED_AT_ONCE)).collect();
+            let wanted: Vec<_> = taken.iter().map(|timer| (timer.release.clone(), timer.session)).collect();
+            let directory = self.directory.clone();
+            let read = actix_rt::task::spawn_blocking(move || {
+                directory.store().warm(wanted.iter().map(|(release, session)| (&**release, session)));
+            });
+            // Whether it could be read or not is found out by the session.
+            let then = actix::fut::ActorFutureExt::map(read.into_actor(self), move |_, actor: &mut Self, context| {
+                actor.warming -= 1;
+                actor.warm.extend(taken);
+                actor.go_on(context);
+            });
+            context.spawn(then);
+        }
+    }
+
+    /// Goes on with what is due, if the clock is believed.
+    fn go_on(&mut self, context: &mut Context<Self>) {
+        if !self.directory.clock().is_doubted() {
+            let now = self.directory.now();
+            self.warm_up(context);
+            self.tell(context, now);
+        }
+    }
+
     /// Tells sessions, as many at once as the daemon can take beside its calls.
     fn tell(&mut self, context: &mut Context<Self>, now: Timestamp) {
         let wheel = context.address();
         while self.pace.has_room()
-            && let Some(timer) = self.ready.pop_front()
+            && let Some(timer) = self.warm.pop_front()
         {
             let late = u64::try_from(now.since(timer.at).as_millis()).unwrap_or(u64::MAX);
             let metrics = self.metrics();
@@ -210,7 +252,8 @@ impl TimerWheel {
     }
 
     fn done(&mut self, at: Timestamp, is_indexed: bool, began: Instant, now: Timestamp) {
-        let late = self.ready.front().map_or(Duration::ZERO, |next| now.since(next.at));
+        let next = self.warm.front().or(self.ready.front());
+        let late = next.map_or(Duration::ZERO, |next| now.since(next.at));
         self.pace.done(began, Instant::now(), late);
         self.opened = self.opened.saturating_sub(usize::from(is_indexed));
         if let Some(open) = self.open.get_mut(&at) {
@@ -267,9 +310,7 @@ impl Handler<Message> for TimerWheel {
             Message::Done { at, is_indexed, began } => {
                 let now = self.directory.now();
                 self.done(at, is_indexed, began, now);
-                if !self.ready.is_empty() && !self.directory.clock().is_doubted() {
-                    self.tell(context, now);
-                }
+                self.go_on(context);
             }
         }
     }

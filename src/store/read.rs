@@ -184,6 +184,15 @@ impl Store {
         tenants
     }
 
+    /// Brings records into memory, where those who need them soon find them without a thread that may block. Blocks on
+    /// the disk. What cannot be read is told to whoever needs it.
+    pub fn warm<'s>(&self, sessions: impl Iterator<Item = (&'s Release, &'s SessionId)>) {
+        for (release, session) in sessions {
+            let key = layout::session_key(release.tenant(), session);
+            let _unread = get(&self.inner.db, SESSIONS, key.as_ref(), Tier::Disk);
+        }
+    }
+
     /// Approximate sizes, from RocksDB's own estimates.
     ///
     /// # Errors

@@ -100,11 +100,8 @@ impl Release {
         let (mut record, kept): (Session, Vec<Kept>) =
             self.keys.open(&self.binding(Purpose::Record, session), sealed)?;
         kept::give_back(&mut record, kept);
-        if record.id == *session && record.instance == self.id.instance {
-            Ok(record)
-        } else {
-            Err(CannotOpen("it names another session"))
-        }
+        record.id = *session;
+        if record.instance == self.id.instance { Ok(record) } else { Err(CannotOpen("it names another release")) }
     }
 
     /// The sealed part of a stored value sealed with the newest key, behind its clear part.

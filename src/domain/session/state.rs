@@ -14,7 +14,9 @@ use crate::domain::value::JsonText;
 /// One caller at one release, or one withheld call. Cheap to clone: what is large is shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// The pseudonym; never changes.
+    /// The pseudonym; never changes. It is not repeated in what is stored: the seal binds a record to its session, and
+    /// whoever reads it has looked it up by this ID.
+    #[serde(skip, default = "unnamed")]
     pub id: SessionId,
     /// The release it belongs to.
     pub instance: InstanceId,
@@ -172,6 +174,11 @@ pub struct Call {
     /// written down; a release that keeps them has them beside it in the session's record.
     #[serde(skip)]
     pub details: Option<Arc<CallerDetails>>,
+}
+
+/// Of a session that was read and has not got its name back.
+const fn unnamed() -> SessionId {
+    SessionId::Anonymous([0; 16])
 }
 
 impl Session {

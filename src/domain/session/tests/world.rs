@@ -204,3 +204,13 @@ pub fn in_words(effect: &Effect) -> String {
         Effect::VariableDeleted { call, name, cause } => format!("variable {} {name} {}", of(call), cause.as_str()),
     }
 }
+
+/// A session as it comes back from what was stored of it.
+pub fn read_session(id: SessionId, stored: &[u8]) -> Session {
+    Session { id, ..postcard::from_bytes(stored).unwrap() }
+}
+
+/// A session written down and read.
+pub fn written_down(session: &Session) -> Session {
+    read_session(session.id, &postcard::to_stdvec(session).unwrap())
+}

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::domain::ids::{InstanceId, SessionId};
+use crate::domain::session::tests::world::read_session;
 use crate::domain::session::*;
 use crate::domain::time::Timestamp;
 
@@ -34,7 +35,7 @@ impl Disk {
     }
 
     pub(super) fn record(&self, id: &SessionId) -> Option<Session> {
-        self.records.get(id).map(|bytes| postcard::from_bytes(bytes).unwrap())
+        self.records.get(id).map(|bytes| read_session(*id, bytes))
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = (SessionId, Session)> + '_ {
