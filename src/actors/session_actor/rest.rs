@@ -64,7 +64,7 @@ impl SessionActor {
             Ok(Ok(None)) => {
                 if self.session.may_be_forgotten(&self.rules, now) {
                     // It goes when its last lease does.
-                    self.leaving = Some(reply);
+                    self.leaving.get_or_insert(reply);
                     return;
                 }
                 if self.session.entry_needed(&self.rules, now).is_some() {

@@ -38,6 +38,8 @@ pub(super) struct Machine {
     waiting: VecDeque<Item>,
     /// Items that have to be written before a sweep begins.
     before_sweep: usize,
+    /// Timers of withheld sessions that go as soon as nobody needs them any more.
+    leaving: BTreeMap<SessionId, Timer>,
     /// The state after the last change that was answered: what must never be lost.
     answered: BTreeMap<SessionId, (Session, Model)>,
     /// The revisions that were answered, in the order of the answers.
@@ -65,6 +67,7 @@ impl Machine {
             models: BTreeMap::new(),
             waiting: VecDeque::new(),
             before_sweep: 0,
+            leaving: BTreeMap::new(),
             answered: BTreeMap::new(),
             revisions: BTreeMap::new(),
             heard: Vec::new(),
@@ -222,8 +225,10 @@ impl Machine {
             self.expired += 1;
         } else if session.may_be_forgotten(&self.rules, self.now) {
             if self.waiting.iter().any(|item| item.session == id) {
-                // Somebody still needs it.
-                self.wheel.done(timer);
+                // Somebody still needs it. Of several timers the first is kept.
+                let kept = timer.filter(|_| !self.leaving.contains_key(&id));
+                self.leaving.extend(kept.map(|timer| (id, timer)));
+                self.wheel.done(timer.filter(|_| kept.is_none()));
             } else {
                 self.put_bare(session, true, timer);
             }
@@ -368,9 +373,11 @@ impl Machine {
             .collect();
         for id in idle {
             let (session, _) = &self.live[&id];
+            let leaving = self.leaving.remove(&id);
             if session.ordinal > 0 && session.may_be_forgotten(&self.rules, self.now) {
-                self.put_bare(session.clone(), true, None);
+                self.put_bare(session.clone(), true, leaving);
             } else {
+                self.wheel.done(leaving);
                 self.live.remove(&id);
             }
         }
@@ -382,6 +389,7 @@ impl Machine {
         self.waiting.clear();
         self.before_sweep = 0;
         self.live.clear();
+        self.leaving.clear();
         self.wheel = Wheel::from(self.disk.expired_to);
         let sessions = self.disk.recover(&self.rules.release.instance);
         for (id, (answered, _)) in &self.answered {
