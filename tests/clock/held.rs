@@ -100,6 +100,8 @@ fn a_mistyped_retention_is_held_over_a_restart_until_it_is_corrected_or_confirme
     wait::until("the change is held again", || state(&moved) == "held");
     let (code, text) = cli::ask(&moved.daemon, &["retention", "confirm"]);
     assert!(code == 0 && text.contains("session_retention 30m"), "{text}");
+    let (_, audit) = cli::ask(&moved.daemon, &["audit", "show", "--json"]);
+    assert!(audit.contains("retention_confirmed") && audit.contains("\"30m\""), "{audit}");
     assert_eq!(ticket(&moved, 8), Value::Null, "reads are exact at once");
     let swept = wait::within(Duration::from_secs(60), || {
         moved.status()["retention"]["sweep"].is_null().then(|| review(&moved.daemon, &[]))

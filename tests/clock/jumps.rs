@@ -64,6 +64,8 @@ fn after_a_confirmed_jump_of_days_everything_due_ends_and_no_jump_back_revives_i
     assert!(!text.contains("user variable"), "{text}");
     let (code, text) = cli::ask(&moved.daemon, &["retention", "confirm"]);
     assert_eq!(code, 0, "{text}");
+    let (_, audit) = cli::ask(&moved.daemon, &["audit", "show", "--json"]);
+    assert!(audit.contains("clock_confirmed"), "{audit}");
     assert_eq!(names(&moved, &session), ["language"]);
     for _ in 0..2 {
         watcher.until("a variable expires", |message| message["cause"] == "expired");

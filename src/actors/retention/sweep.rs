@@ -55,7 +55,7 @@ pub(super) async fn run(directory: Arc<Directory>, turn: u64, mut from: ScanCurs
             tokio::time::sleep(LOOK_EVERY).await;
         }
         let began = Instant::now();
-        let (scanned, part) = match read(&directory, from.clone(), needs_earlier).await {
+        let (scanned, part) = match read(&directory, from.clone(), Session::entry_needed).await {
             Ok(read) => read,
             Err(error) => {
                 tracing::error!("sessions cannot be gone through for a changed retention, it is tried again: {error}");
@@ -97,12 +97,6 @@ pub(super) async fn run(directory: Arc<Directory>, turn: u64, mut from: ScanCurs
 
 /// When a session has to be told or to have an entry in the index, if it has.
 type Wanted = fn(&Session, &Rules, Timestamp) -> Option<Timestamp>;
-
-/// If it ends before its entry in the index.
-fn needs_earlier(session: &Session, rules: &Rules, _now: Timestamp) -> Option<Timestamp> {
-    let end = session.next_end(rules)?;
-    session.expiry_entry.is_none_or(|entry| end < entry).then_some(end)
-}
 
 /// If something of it is due.
 fn is_due(session: &Session, rules: &Rules, now: Timestamp) -> Option<Timestamp> {

@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         What::Clock => "clock",
         What::Retention => "retention",
     });
-    let request = json!({ "op": "retention.confirm", "what": what });
+    let request = json!({ "op": "retention_confirm", "what": what });
     let answer = block_on(async { arguments.daemon.connect().await?.ask(&request).await })?;
     if arguments.json {
         return out::json(&answer);

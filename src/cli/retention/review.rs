@@ -86,7 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         None => None,
     };
     let request = json!({
-        "op": "retention.review", "tenant": arguments.tenant, "as_of": arguments.as_of, "held": arguments.held,
+        "op": "retention_review", "tenant": arguments.tenant, "as_of": arguments.as_of, "held": arguments.held,
         "config": config, "counts_only": arguments.counts,
     });
     let look = Look::for_stdout(arguments.full);

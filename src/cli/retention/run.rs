@@ -22,7 +22,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     block_on(async {
         let mut daemon = arguments.daemon.connect().await?;
         daemon
-            .stream(&json!({ "op": "retention.run" }), |line| {
+            .stream(&json!({ "op": "retention_run" }), |line| {
                 if !is_progress(line) && total.is_null() {
                     total = line.clone();
                 }

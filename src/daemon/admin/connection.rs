@@ -92,12 +92,13 @@ impl Connection {
                 (Ok(Request::Watch(wanted)), Some(running)) => {
                     return self.watch(&wanted, running, lifecycle).await;
                 }
-                (Ok(Request::Review(reviewed)), Some(running)) => {
+                (Ok(Request::RetentionReview(reviewed)), Some(running)) => {
                     self.stream(retention::review(running, reviewed), lifecycle).await?;
                     continue;
                 }
-                (Ok(Request::Run), Some(running)) => {
-                    self.stream(retention::run(running), lifecycle).await?;
+                (Ok(Request::RetentionRun), Some(running)) => {
+                    let who = Who::Operator { uid: self.uid };
+                    self.stream(retention::run(running, who), lifecycle).await?;
                     continue;
                 }
                 (Ok(request), Some(running)) => match Task::of(request) {
@@ -210,7 +211,7 @@ async fn answer(request: Request, running: Arc<Running>, lifecycle: &Lifecycle, 
         Request::AuditVerify(against) => audit::verify(&running.audit, &against),
         Request::Calls(part) => calls::answer(&running.directory, &part),
         Request::Sessions(part) => sessions::list(&running.directory, &part),
-        Request::Confirm { what } => retention::confirm(&running.directory, what),
+        Request::RetentionConfirm { what } => retention::confirm(&running, what, Who::Operator { uid }),
         _ => status::answer(&running, phase),
     });
     answered.await.unwrap_or_else(|_| Err(fault()))

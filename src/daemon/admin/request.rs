@@ -41,12 +41,9 @@ pub(super) enum Request {
         #[serde(default)]
         force: bool,
     },
-    #[serde(rename = "retention.review")]
-    Review(Reviewed),
-    #[serde(rename = "retention.run")]
-    Run,
-    #[serde(rename = "retention.confirm")]
-    Confirm {
+    RetentionReview(Reviewed),
+    RetentionRun,
+    RetentionConfirm {
         what: Option<Doubted>,
     },
 }
@@ -102,8 +99,8 @@ impl Request {
             // What serde says of a wrong value repeats it.
             let place = format!("the request cannot be read at column {}: ", error.column());
             let known = "it is an object with `op`: status, calls, sessions, session, watch, audit, audit_verify, \
-                         session_id, key_status, key_rotate, key_rotate_data, key_retire, retention.review, \
-                         retention.run or retention.confirm";
+                         session_id, key_status, key_rotate, key_rotate_data, key_retire, retention_review, \
+                         retention_run or retention_confirm";
             Refusal::new(Reason::InvalidParams, place + known)
         })
     }

@@ -19,6 +19,7 @@ use crate::domain::ids::ReleaseId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{self, End, EndRule, Session};
 use crate::domain::time::Timestamp;
+use crate::privacy::audit::{Entry, What, Who};
 use crate::store::{ScanCursor, Scanned, StoreError};
 
 /// Pieces of a stream that wait for the client.
@@ -160,7 +161,8 @@ struct Confirmed {
 
 /// Confirms what waits. Where both a clock and a retention wait, it has to be said which is meant. May block on the
 /// disk.
-pub(super) fn confirm(directory: &Arc<Directory>, what: Option<Doubted>) -> Result<String, Refusal> {
+pub(super) fn confirm(running: &Running, what: Option<Doubted>, who: Who) -> Result<String, Refusal> {
+    let directory = &running.directory;
     let refuse = |detail| Err(Refusal::new(Reason::InvalidParams, detail));
     let is_held = directory.retention_status().change.is_some();
     let what = match (what, directory.clock().is_doubted(), is_held) {
@@ -172,6 +174,9 @@ pub(super) fn confirm(directory: &Arc<Directory>, what: Option<Doubted>) -> Resu
     };
     let confirmed = match what {
         Doubted::Clock => {
+            if let WallClock::Ahead(by) = directory.clock().wall_clock() {
+                running.audit.record_blocking(Entry::new(who, What::ClockConfirmed { ahead_seconds: by.as_secs() }))?;
+            }
             let confirmed = directory.confirm_clock().map_err(|error| {
                 tracing::error!("{error}");
                 Refusal::new(Reason::Internal, "the time cannot be stored: see the daemon's log")
@@ -181,6 +186,15 @@ pub(super) fn confirm(directory: &Arc<Directory>, what: Option<Doubted>) -> Resu
             Confirmed { clock_ahead_seconds: Some(by.as_secs()), retention: Vec::new() }
         }
         Doubted::Retention => {
+            let change = directory.retention_status().change.filter(|change| change.held);
+            for ReleaseChange { release, wanted, .. } in change.into_iter().flat_map(|change| change.releases) {
+                let what = What::RetentionConfirmed {
+                    session_retention: duration::format(wanted.session_retention),
+                    user_idle_limit: wanted.user_idle_limit.map(duration::format),
+                    anonymous_sessions: wanted.anonymous_sessions.as_str(),
+                };
+                running.audit.record_blocking(Entry::new(who.clone(), what).of_release(&release))?;
+            }
             let changes = directory.confirm_retention()?;
             tracing::warn!(releases = changes.len(), "an operator confirms a shorter retention");
             Confirmed { clock_ahead_seconds: None, retention: changes.iter().map(Changed::of).collect() }
@@ -397,12 +411,16 @@ fn unreadable(error: &StoreError) -> Refusal {
 }
 
 /// Ends now what is due.
-pub(super) fn run(running: Arc<Running>) -> mpsc::Receiver<String> {
+pub(super) fn run(running: Arc<Running>, who: Who) -> mpsc::Receiver<String> {
     let (pieces, lines) = mpsc::channel(PIECES);
-    let directory = running.directory.clone();
-    drop(running);
     actix_rt::spawn(async move {
+        if let Err(error) = running.audit.record(Entry::new(who, What::RetentionRun)).await {
+            let _gone = pieces.send(refused(&error.into())).await;
+            return;
+        }
         tracing::info!("an operator ends now what is due");
+        let directory = running.directory.clone();
+        drop(running);
         let of = directory.store().figures().map_or(0, |figures| figures.sessions);
         let mut told = Instant::now();
         let ran = directory.run_retention(async |progress| {

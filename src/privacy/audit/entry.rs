@@ -107,6 +107,22 @@ pub enum What {
     },
     /// Everything is derived from and wrapped by another root key from now on.
     RootKeyChanged,
+    /// An operator believes a system clock that has jumped forward: what is due by it ends.
+    ClockConfirmed {
+        /// By how much it had jumped.
+        ahead_seconds: u64,
+    },
+    /// An operator puts a shorter retention of the release in force that would end many sessions at once.
+    RetentionConfirmed {
+        /// Idle time after which `session` variables end.
+        session_retention: String,
+        /// Idle time after which `user` variables end.
+        user_idle_limit: Option<String>,
+        /// What becomes of withheld callers' sessions without variables.
+        anonymous_sessions: &'static str,
+    },
+    /// An operator ends now what is due.
+    RetentionRun,
 }
 
 /// How numbers were given out.

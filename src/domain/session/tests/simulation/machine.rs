@@ -267,10 +267,7 @@ impl Machine {
         };
         let last = *last;
         for (id, record) in part {
-            let Some(end) = record.next_end(&self.rules).filter(|_| record.calls.is_empty()) else { continue };
-            if record.expiry_entry.is_some_and(|entry| entry <= end) {
-                continue;
-            }
+            let Some(end) = record.entry_needed(&self.rules, self.now) else { continue };
             if end < self.now.after(NEAR * 2) {
                 self.tell(id, None);
             } else {
