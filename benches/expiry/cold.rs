@@ -59,7 +59,7 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
 }
 
 fn told_to(told: mpsc::Sender<bool>) -> Box<dyn recalld::actors::Reply> {
-    Told::new(move |taken| {
+    Told::boxed(move |taken| {
         // Whoever waited has given up.
         let _ = told.send(taken);
     })

@@ -183,7 +183,7 @@ pub fn flat_out(settings: &Settings) -> anyhow::Result<()> {
     let wait = at.since(Clock::system(None).now());
     ensure!(wait > Duration::ZERO, "Redis was not told in time");
     std::thread::sleep(wait);
-    let took = redis.expirations(&mut subscriber, settings.due, Instant::now())?;
+    let took = Redis::expirations(&mut subscriber, settings.due, Instant::now())?;
     let rate = settings.due as f64 / took.as_secs_f64();
     say!("Redis, {} keys that expire at once: {:.1} s, {rate:.0}/s", settings.due, took.as_secs_f64());
     Ok(())
@@ -202,7 +202,7 @@ fn told(lives: &Lives) -> String {
         lives.latency.max() as f64 / 1e6
     );
     if lives.skipped + lives.refused > 0 {
-        text.push_str(&format!(" ({} skipped, {} refused)", lives.skipped, lives.refused));
+        text = format!("{text} ({} skipped, {} refused)", lives.skipped, lives.refused);
     }
     text
 }

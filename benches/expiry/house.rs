@@ -186,7 +186,7 @@ pub struct Told<F: FnOnce(bool) + Send + 'static> {
 }
 
 impl<F: FnOnce(bool) + Send + 'static> Told<F> {
-    pub fn new(then: F) -> Box<Self> {
+    pub fn boxed(then: F) -> Box<dyn Reply> {
         Box::new(Self { then: Some(then), taken: false })
     }
 }

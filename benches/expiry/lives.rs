@@ -65,7 +65,7 @@ pub fn run(
         }
         let due = u64::try_from(due.as_nanos())?;
         let (waiting, told) = (waiting.clone(), told.clone());
-        let reply = Told::new(move |was_taken| {
+        let reply = Told::boxed(move |was_taken| {
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_sub(due);
             if let Some(waiting) = waiting.get(lane) {
                 waiting.store(false, Ordering::SeqCst);
@@ -99,7 +99,7 @@ pub fn run(
         }
     }
     for up in calls.into_iter().flatten() {
-        house.event(&up, end(&up)?, Told::new(|_| {}));
+        house.event(&up, end(&up)?, Told::boxed(|_| {}));
     }
     house.rest()?;
     count(&mut lives);

@@ -52,10 +52,10 @@ pub fn load(house: &House, first: usize, count: usize, values: &[JsonText; 3], s
     for caller in first..first + count {
         way.enter();
         let call: CallId = format!("{caller:08}-load@192.0.2.7").parse()?;
-        house.start(caller, &user(caller), &call, Told::new(|_| {}))?;
-        house.event(&call, set(&call, values)?, Told::new(|_| {}));
+        house.start(caller, &user(caller), &call, Told::boxed(|_| {}))?;
+        house.event(&call, set(&call, values)?, Told::boxed(|_| {}));
         let left = way.clone();
-        house.event(&call, end(&call)?, Told::new(move |taken| left.leave(taken)));
+        house.event(&call, end(&call)?, Told::boxed(move |taken| left.leave(taken)));
         owed += step;
         let whole = Duration::from_millis(u64::try_from(owed.as_millis())?);
         if whole > Duration::ZERO {

@@ -73,7 +73,7 @@ impl Redis {
     }
 
     /// Waits until so many keys were announced as expired; how long that took from `since` on.
-    pub fn expirations(&self, subscriber: &mut TcpStream, count: usize, since: Instant) -> anyhow::Result<Duration> {
+    pub fn expirations(subscriber: &mut TcpStream, count: usize, since: Instant) -> anyhow::Result<Duration> {
         // *3 $7 message $18 __keyevent@0__:expired $66 v:…
         const MESSAGE: usize = "*3\r\n$7\r\nmessage\r\n$22\r\n__keyevent@0__:expired\r\n$66\r\n".len() + 66 + 2;
         let (mut left, mut chunk) = (count * MESSAGE, vec![0; 1 << 16]);
@@ -115,7 +115,7 @@ fn replies(stream: &mut TcpStream, mut owed: usize) -> anyhow::Result<()> {
         if read.contains(&b'-') {
             bail!("refused: {}", String::from_utf8_lossy(read));
         }
-        owed = owed.saturating_sub(read.iter().filter(|byte| **byte == b'\n').count());
+        owed = owed.saturating_sub(read.split(|byte| *byte == b'\n').count() - 1);
     }
     Ok(())
 }
