@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Context as _;
-use recalld::store::Figures;
 use rocksdb::{BottommostLevelCompaction, Cache, CompactOptions, DB, Env, Options};
 use rustix::fs::{Advice, fadvise};
 
@@ -17,11 +16,6 @@ pub fn resident() -> anyhow::Result<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
     let kib: u64 = line.trim().trim_end_matches("kB").trim_end().parse().context("VmRSS is no number")?;
     Ok(kib * 1024)
-}
-
-/// Bytes of memory that this process holds beyond what is configured: the block cache and the write buffers.
-pub fn beyond_caches(figures: &Figures) -> anyhow::Result<u64> {
-    Ok(resident()?.saturating_sub(figures.cache_bytes + figures.write_buffer_bytes))
 }
 
 /// Compacts everything in a closed data directory; the result is the bytes of each of [`FAMILIES`].

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::ensure;
 use recalld::actors::Clock;
 
-use crate::files::{beyond_caches, compact, resident};
+use crate::files::{compact, resident};
 use crate::house::{House, configure, values};
 use crate::load::load;
 use crate::process::Process;
@@ -18,8 +18,8 @@ use crate::{Settings, say};
 
 /// Bytes of JSON of each variable.
 pub const VALUE: usize = 50;
-/// What is loaded before memory is first looked at, so that everything that does not grow is there already.
-const BEFORE: usize = 5;
+/// How often memory is looked at. The first time something is still missing that does not grow with the sessions.
+const STEPS: usize = 10;
 /// How long a daemon that is ready is left alone before its memory is looked at.
 const SETTLE: Duration = Duration::from_secs(2);
 
@@ -27,25 +27,29 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
     let place = tempfile::tempdir_in(&settings.dir)?;
     let sessions = settings.sessions;
     let house = House::open(place.path(), Clock::system(None), settings.arbiters)?;
-    let (before, values) = (sessions / BEFORE, values(VALUE)?);
-    let figures = || house.directory.store().figures();
+    let values = values(VALUE)?;
     let began = Instant::now();
-    load(&house, 0, before, &values, Duration::ZERO)?;
-    let (first, first_beyond) = (resident()?, beyond_caches(&figures()?)?);
-    load(&house, before, sessions - before, &values, Duration::ZERO)?;
-    let (last, last_figures) = (resident()?, figures()?);
+    let mut beyond = Vec::with_capacity(STEPS);
+    for step in 0..STEPS {
+        let (from, to) = (sessions * step / STEPS, sessions * (step + 1) / STEPS);
+        load(&house, from, to - from, &values, Duration::ZERO)?;
+        let (resident, figures) = (resident()?, house.directory.store().figures()?);
+        let own = resident.saturating_sub(figures.cache_bytes + figures.write_buffer_bytes);
+        beyond.push((to, own));
+        say!(
+            "  {to} sessions: {} MiB resident, of it block cache {}, write buffers {}, anything else {}",
+            resident >> 20,
+            figures.cache_bytes >> 20,
+            figures.write_buffer_bytes >> 20,
+            own >> 20
+        );
+    }
     let rate = sessions as f64 / began.elapsed().as_secs_f64();
     say!("loaded {sessions} sessions, {rate:.0}/s (call.start, variables.set of three, call.end)");
     let growth = |from: u64, to: u64, count: usize| (to as f64 - from as f64) / count as f64;
-    let beyond = growth(first_beyond, beyond_caches(&last_figures)?, sessions - before);
-    say!("resident memory per idle session beyond block cache and write buffers: {beyond:.1} bytes (goal: at most 16)");
-    say!(
-        "  resident {} MiB at {before}, {} MiB at {sessions}; then block cache {} MiB, write buffers {} MiB",
-        first >> 20,
-        last >> 20,
-        last_figures.cache_bytes >> 20,
-        last_figures.write_buffer_bytes >> 20
-    );
+    // Allocators take and give back some dozens of MiB at a time, so a line through all looks says more than two of them.
+    let each = slope(beyond.get(STEPS / 3..).unwrap_or_default());
+    say!("resident memory per idle session beyond block cache and write buffers: {each:.1} bytes (goal: at most 16)");
     house.close();
 
     let empty = tempfile::tempdir_in(&settings.dir)?;
@@ -83,6 +87,15 @@ pub fn run(settings: &Settings) -> anyhow::Result<()> {
         growth(before, redis.resident()?, sessions)
     );
     Ok(())
+}
+
+/// The slope of the straight line that fits best.
+fn slope(points: &[(usize, u64)]) -> f64 {
+    let count = points.len() as f64;
+    let mean_x = points.iter().map(|(x, _)| *x as f64).sum::<f64>() / count;
+    let mean_y = points.iter().map(|(_, y)| *y as f64).sum::<f64>() / count;
+    let both = points.iter().map(|(x, y)| (*x as f64 - mean_x) * (*y as f64 - mean_y)).sum::<f64>();
+    both / points.iter().map(|(x, _)| (*x as f64 - mean_x).powi(2)).sum::<f64>()
 }
 
 /// Starts the real daemon on a data directory; how long it took until it answers, and its memory a little later. It is
