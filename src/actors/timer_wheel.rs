@@ -150,7 +150,7 @@ impl TimerWheel {
             u64::try_from(self.wheel.len() + self.ready.len() + self.warm.len()).unwrap_or(0),
             Ordering::Relaxed,
         );
-        let done_to = self.open.first_key_value().map_or(self.read_to, |(first, _)| *first);
+        let done_to = self.open.first_key_value().map_or(self.read_to, |(first, _)| self.read_to.min(*first));
         self.directory.store().note_times(now, done_to.min(now));
     }
 

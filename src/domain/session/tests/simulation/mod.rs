@@ -13,7 +13,7 @@ mod wheel;
 
 use machine::Machine;
 
-const SEEDS: u64 = 2_500;
+const SEEDS: u64 = 5_000;
 const STEPS: usize = 160;
 
 fn run(seed: u64) -> (usize, usize) {

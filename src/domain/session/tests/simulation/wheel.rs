@@ -70,6 +70,6 @@ impl Wheel {
 
     /// Before when everything of the index has been done.
     pub(super) fn done_to(&self, now: Timestamp) -> Timestamp {
-        self.open.first_key_value().map_or(self.read_to, |(first, _)| first.at).min(now)
+        self.open.first_key_value().map_or(self.read_to, |(first, _)| self.read_to.min(first.at)).min(now)
     }
 }
