@@ -131,7 +131,7 @@ impl House {
     /// Waits until no session is in memory.
     pub fn rest(&self) -> anyhow::Result<()> {
         let began = Instant::now();
-        while self.directory.counts().active_sessions > 0 {
+        while self.directory.counts().session_actors > 0 {
             if began.elapsed() > Duration::from_secs(120) {
                 bail!("sessions do not come to rest: {:?}", self.directory.counts());
             }

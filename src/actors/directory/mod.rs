@@ -75,8 +75,10 @@ pub struct Directory {
 pub struct Counts {
     /// Active call IDs.
     pub active_calls: usize,
-    /// Sessions with an actor.
+    /// Sessions with an active call.
     pub active_sessions: usize,
+    /// Sessions that are in memory, those included that are about to leave it.
+    pub session_actors: usize,
     /// Bytes that active sessions take, coarsely.
     pub session_memory: u64,
 }
@@ -350,7 +352,12 @@ impl Directory {
     pub fn counts(&self) -> Counts {
         Counts {
             active_calls: self.active_calls.load(Ordering::Relaxed),
-            active_sessions: self.sessions.len(),
+            active_sessions: self
+                .sessions
+                .iter()
+                .filter(|slot| slot.view().is_some_and(|view| !view.calls.is_empty()))
+                .count(),
+            session_actors: self.sessions.len(),
             session_memory: self.memory.load(Ordering::Relaxed),
         }
     }

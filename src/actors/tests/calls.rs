@@ -153,7 +153,7 @@ fn a_voice_app_changes_a_sleeping_session_and_reads_it() {
         house.rests().await;
         let view = house.directory.find_session(&tenant, &session).await.expect("readable").expect("it is stored");
         assert_eq!(view.session.variables.len(), 1);
-        assert_eq!(house.directory.counts().active_sessions, 0, "a read starts no actor");
+        assert_eq!(house.directory.counts().session_actors, 0, "a read starts no actor");
         let nobody = SessionId::Caller([9; 32]);
         let refused = house.directory.change(&tenant, &nobody, change(None, "a", "1", Lifetime::User)).await;
         assert_eq!(reason(refused), Reason::UnknownSession);

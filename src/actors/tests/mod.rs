@@ -203,7 +203,7 @@ impl House {
         for _ in 0..2_000 {
             let counts = self.directory.counts();
             // An actor counts its memory out a moment after it has left the directory.
-            if counts.active_calls == 0 && counts.active_sessions == 0 && counts.session_memory == 0 {
+            if counts.active_calls == 0 && counts.session_actors == 0 && counts.session_memory == 0 {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

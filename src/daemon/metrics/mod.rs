@@ -44,7 +44,7 @@ fn seconds(micros: u64) -> f64 {
 fn sessions(out: &mut Exposition, running: &Running) {
     let counts = running.directory.counts();
     out.one(Kind::Gauge, "recalld_active_calls", "Active calls", counts.active_calls);
-    out.one(Kind::Gauge, "recalld_active_sessions", "Sessions in memory", counts.active_sessions);
+    out.one(Kind::Gauge, "recalld_active_sessions", "Sessions with an active call", counts.active_sessions);
     out.one(Kind::Gauge, "recalld_session_memory_bytes", "Memory of sessions, coarsely", counts.session_memory);
 }
 
