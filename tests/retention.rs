@@ -11,6 +11,10 @@
 mod support;
 
 use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rand::rngs::{StdRng, SysRng};
@@ -26,11 +30,46 @@ const BLUR: Duration = Duration::from_millis(2);
 /// second.
 const LATE: Duration = Duration::from_secs(5);
 
-/// The greatest lateness the daemon has measured since its start.
-fn most_lateness(daemon: &Daemon) -> f64 {
+/// Holds the greatest lateness the daemon has measured to a second, and to what the machine itself stood still.
+fn is_punctual(daemon: &Daemon, stalls: Stalls) {
     let metrics = daemon.metrics();
     let line = metrics.lines().find_map(|line| line.strip_prefix("recalld_timers_most_lateness_seconds "));
-    line.expect("the daemon tells how late timers are").parse().unwrap()
+    let lateness: f64 = line.expect("the daemon tells how late timers are").parse().unwrap();
+    let stalled = stalls.end().as_secs_f64();
+    assert!(lateness <= 1.0 + stalled, "{lateness} s, while the machine stood still for {stalled} s at most");
+}
+
+/// How long the machine lets a thread wait that only wants to sleep a moment and sync a few bytes: on one that is busy
+/// with other tests no daemon can be punctual.
+struct Stalls {
+    end: Arc<AtomicBool>,
+    measured: JoinHandle<Duration>,
+}
+
+impl Stalls {
+    fn measure() -> Self {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let end = Arc::new(AtomicBool::new(false));
+        let ended = end.clone();
+        let measured = std::thread::spawn(move || {
+            let mut file = tempfile::tempfile().unwrap();
+            let mut most = Duration::ZERO;
+            while !ended.load(Ordering::Relaxed) {
+                let began = Instant::now();
+                std::thread::sleep(PAUSE);
+                file.write_all(b"a few bytes").unwrap();
+                file.sync_data().unwrap();
+                most = most.max(began.elapsed().saturating_sub(PAUSE));
+            }
+            most
+        });
+        Self { end, measured }
+    }
+
+    fn end(self) -> Duration {
+        self.end.store(true, Ordering::Relaxed);
+        self.measured.join().unwrap()
+    }
 }
 
 /// A variable with a `ttl`: between these moments it was set.
@@ -85,6 +124,7 @@ fn shows(context: &Value, name: &str) -> bool {
 #[test]
 fn an_expired_value_is_not_readable_anywhere_and_is_announced_at_most_a_second_late() {
     const CALLERS: usize = 60;
+    let stalls = Stalls::measure();
     let daemon = Daemon::start();
     let mut watcher = daemon.watcher(KEY);
     watcher.subscribe("w", &json!({"instance_id": "support-de"}));
@@ -128,8 +168,7 @@ fn an_expired_value_is_not_readable_anywhere_and_is_announced_at_most_a_second_l
             announced += 1;
         }
     }
-    let lateness = most_lateness(&daemon);
-    assert!(lateness <= 1.0, "{lateness} s");
+    is_punctual(&daemon, stalls);
 }
 
 fn snapshot(daemon: &Daemon, to: &Value) -> Value {
@@ -206,6 +245,7 @@ fn session_variables_go_after_the_shortest_retention_and_the_record_of_contacts_
     const RETENTION: Duration = Duration::from_secs(60);
     let mut config = Config::default();
     config.tenants = config.tenants.replacen("\"30d\"", "\"1m\"", 1);
+    let stalls = Stalls::measure();
     let mut daemon = Daemon::with(config);
     let mut edge = daemon.edge();
     let session = edge.start("past", "+493023125101")["session_id"].as_str().unwrap().to_owned();
@@ -232,7 +272,7 @@ fn session_variables_go_after_the_shortest_retention_and_the_record_of_contacts_
     let message = watcher.until("it is announced", |message| message["cause"] == "expired");
     assert_eq!(message["name"], "ticket");
     assert!(Instant::now() < after + RETENTION + LATE);
-    assert!(most_lateness(&daemon) <= 1.0);
+    is_punctual(&daemon, stalls);
     let context = http.get(&format!("/v1/sessions/{session}")).ok();
     assert!(shows(&context, "language"), "what a user variable says stays");
     let next = daemon.edge().start("next", "+493023125101");
