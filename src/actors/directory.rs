@@ -17,17 +17,17 @@ use super::clock::Clock;
 use super::first_contact::{CallerKeys, FirstContacts, KnownCaller};
 use super::lingering::Lingering;
 use super::publisher::Publisher;
-use super::reply::{Nobody, Reply, refuse_now};
+use super::reply::{Nobody, Outcome, Reply, refuse_now};
 use super::requests::{CallView, SessionView};
 use super::session_actor::{self, Origin, SessionActor};
 use super::settings::Settings;
-use super::slot::{CallKey, CallLease, CallSlot, SessionKey, SessionLease, SessionSlot};
+use super::slot::{CallKey, CallLease, CallSlot, Rendered, SessionKey, SessionLease, SessionSlot, SoughtCall};
 use super::timer_wheel::{self, TimerMetrics, TimerWheel};
 use crate::config::{Config, Generation};
 use crate::domain::caller::CanonicalCallerId;
 use crate::domain::ids::{CallId, ReleaseId, SessionId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
-use crate::domain::session::{Command, EndCause, Rules, Session};
+use crate::domain::session::{Command, EndCause, Rules};
 use crate::domain::time::Timestamp;
 use crate::store::{Recovered, Release, Store, StoreError, Write, WriterHandle};
 
@@ -99,11 +99,11 @@ impl Scope<'_> {
     }
 }
 
-/// What can be said of a call at once.
-#[derive(Debug, Clone)]
+/// Whether something could be said of a call at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Glance {
-    /// The durable state of its session, which holds the call.
-    Durable(Arc<Session>, Arc<Rules>),
+    /// The durable state of its session was told.
+    Said,
     /// Events of the call are on their way: an answer has to follow them.
     Changing,
     /// There is no such active call.
@@ -308,12 +308,12 @@ impl Directory {
     }
 
     fn call(self: &Arc<Self>, tenant: &TenantId, call: &CallId) -> Option<CallLease> {
-        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
-        let found = self.calls.get(&key)?;
+        let found = self.calls.get(&(tenant, call) as &dyn SoughtCall)?;
         if found.is_alive() {
             return Some(CallLease::new(found.value()));
         }
         drop(found);
+        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
         match self.calls.entry(key.clone()) {
             Entry::Occupied(mut entry) => {
                 if !entry.get().is_alive() {
@@ -348,27 +348,45 @@ impl Directory {
         }
     }
 
-    /// What can be said of an active call at once, without asking an actor.
-    #[must_use]
-    pub fn glance(&self, tenant: &TenantId, call: &CallId) -> Glance {
-        let Some(slot) = self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }) else {
-            return Glance::Unknown;
-        };
+    /// Says at once what there is to say of an active call, without asking an actor. What was rendered for the same
+    /// `reader` is said again as long as nothing has changed: who renders otherwise is another reader.
+    pub fn glance(
+        &self,
+        tenant: &TenantId,
+        call: &CallId,
+        reader: u64,
+        render: impl FnOnce(&Outcome<'_>) -> String,
+        say: impl FnOnce(&str),
+    ) -> Glance {
+        let Some(slot) = self.call_slot(tenant, call) else { return Glance::Unknown };
         if slot.is_leased() {
             return Glance::Changing;
         }
-        let Some(session) = slot.session() else { return Glance::Changing };
-        match session.view() {
-            Some(view) if view.call(call).is_some() => Glance::Durable(view, self.rules(session.release.id())),
-            Some(_) => Glance::Unknown,
-            None => Glance::Changing,
+        let session = slot.glance();
+        let Some(session) = session.as_ref() else { return Glance::Changing };
+        let view = session.glance();
+        let Some(view) = view.as_ref() else { return Glance::Changing };
+        let now = self.now();
+        if let Some(known) = slot.rendered().as_ref()
+            && (known.ordinal, known.reader) == (view.ordinal, reader)
+            && known.until.is_none_or(|until| now < until)
+        {
+            say(&known.text);
+            return Glance::Said;
         }
+        let Some(active) = view.call(call) else { return Glance::Unknown };
+        let rules = self.rules(session.release.id());
+        let text = render(&Outcome { session: view, call: Some(active), rules: &rules, now });
+        say(&text);
+        let until = view.next_end(&rules);
+        slot.set_rendered(Rendered { ordinal: view.ordinal, reader, until, text: text.into() });
+        Glance::Said
     }
 
     /// Whether there is an active call of a tenant with this ID.
     #[must_use]
     pub fn has_call(&self, tenant: &TenantId, call: &CallId) -> bool {
-        self.calls.contains_key(&CallKey { tenant: tenant.clone(), call: call.clone() })
+        self.calls.contains_key(&(tenant, call) as &dyn SoughtCall)
     }
 
     /// Refuses at once what needs no actor to be refused.
@@ -377,7 +395,7 @@ impl Directory {
     }
 
     pub(super) fn call_slot(&self, tenant: &TenantId, call: &CallId) -> Option<Arc<CallSlot>> {
-        self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }).map(|slot| slot.value().clone())
+        self.calls.get(&(tenant, call) as &dyn SoughtCall).map(|slot| slot.value().clone())
     }
 
     pub(super) const fn lingering(&self) -> &Arc<Lingering> {

@@ -16,7 +16,9 @@ use tokio_util::codec::Decoder;
 
 use super::Link;
 use super::dispatch::{Dispatched, Dispatcher};
+use super::metrics::Tally;
 use super::outlet::Outlet;
+use super::trunk::InForce;
 use crate::wire::framing::{Frame, FrameCodec, Framing};
 
 /// Time in which a frame that has begun must come to its end.
@@ -60,7 +62,14 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, link: Arc<Link>) -> io:
     let mut connection = Connection {
         stream,
         codec: FrameCodec::new(limits.frame),
-        dispatcher: Dispatcher { link: link.clone(), outlet: outlet.clone(), permits, peer },
+        dispatcher: Dispatcher {
+            trunk: Arc::new(InForce::new(link.trunk.settings(&link.shared.directory.settings()))),
+            link: link.clone(),
+            outlet: outlet.clone(),
+            permits,
+            peer,
+            tally: Tally::default(),
+        },
         outlet,
         input: BytesMut::new(),
         out: BytesMut::new(),
@@ -142,9 +151,9 @@ impl Connection {
             Ok(0) => self.ended = true,
             // There was room for more, so there is no more: that needs no second call to find out.
             Ok(_) if self.input.len() < self.input.capacity() => {
-                let _cleared = self.stream.try_io(Interest::READABLE, || -> io::Result<()> {
-                    Err(io::ErrorKind::WouldBlock.into())
-                });
+                let _cleared = self
+                    .stream
+                    .try_io(Interest::READABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
             }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
@@ -156,6 +165,13 @@ impl Connection {
 
     /// Dispatches the frames that are there, as far as there are permits.
     fn dispatch(&mut self) -> io::Result<()> {
+        self.dispatcher.renew();
+        let dispatched = self.dispatch_frames();
+        self.dispatcher.tally.settle(&self.outlet.metrics);
+        dispatched
+    }
+
+    fn dispatch_frames(&mut self) -> io::Result<()> {
         loop {
             let frame = match self.waiting.take() {
                 Some((frame, since)) => {
@@ -178,7 +194,7 @@ impl Connection {
             let framing = self.codec.framing().unwrap_or(Framing::Bare);
             match frame {
                 Ok(frame) => {
-                    self.dispatcher.link.shared.metrics.frames.fetch_add(1, Ordering::Relaxed);
+                    self.dispatcher.tally.count_frame();
                     match self.dispatcher.frame(&frame, framing, self.read_at) {
                         Dispatched::Done => {}
                         Dispatched::Wait => {
