@@ -110,6 +110,9 @@ pub enum Glance {
     Unknown,
 }
 
+/// Most bytes of a rendered text that are kept with its call.
+const MOST_RENDERED: usize = 2_048;
+
 /// How long a session's log records may wait for a record, so that a start after a crash has little to replay.
 const RECORD_AFTER: Duration = Duration::from_secs(30);
 
@@ -378,8 +381,11 @@ impl Directory {
         let rules = self.rules(session.release.id());
         let text = render(&Outcome { session: view, call: Some(active), rules: &rules, now });
         say(&text);
-        let until = view.next_end(&rules);
-        slot.set_rendered(Rendered { ordinal: view.ordinal, reader, until, text: text.into() });
+        // Nobody counts the memory of what is kept here, so it has to be little.
+        if text.len() <= MOST_RENDERED {
+            let until = view.next_end(&rules);
+            slot.set_rendered(Rendered { ordinal: view.ordinal, reader, until, text: text.into() });
+        }
         Glance::Said
     }
 

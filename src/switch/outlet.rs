@@ -226,4 +226,48 @@ mod tests {
         assert_eq!(sent(&outlet), "x");
         assert_eq!(outlet.next_deadline(), None);
     }
+
+    #[test]
+    fn a_lone_answer_is_sent_at_once_unless_the_connection_has_to_send_something_before_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let own = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connects");
+            let (peer, _) = listener.accept().await.expect("accepts");
+            own.writable().await.expect("is open");
+            let outlet = Outlet::new(Arc::default(), Some(Arc::new(own)));
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let read = async || {
+                let mut bytes = [0; 16];
+                peer.readable().await.expect("is open");
+                let length = peer.try_read(&mut bytes).expect("has come");
+                String::from_utf8(bytes[..length].to_vec()).expect("answers are text")
+            };
+
+            let first = outlet.open(RequestId::Integer(1), Framing::Bare, deadline);
+            assert!(outlet.answer(first, b"one"));
+            outlet.send_now();
+            assert_eq!(read().await, "one");
+
+            let second = outlet.open(RequestId::Integer(2), Framing::Bare, deadline);
+            assert!(outlet.answer(second, b"two"), "the connection was not told of the answer before");
+            let mut held = BytesMut::new();
+            outlet.take(&mut held);
+            let third = outlet.open(RequestId::Integer(3), Framing::Bare, deadline);
+            assert!(outlet.answer(third, b"three"));
+            outlet.send_now();
+            outlet.notified().await;
+            outlet.take(&mut held);
+            assert_eq!(held, "twothree", "the order is kept and the connection is told");
+
+            held.clear();
+            outlet.take(&mut held);
+            assert!(outlet.is_done());
+            let last = outlet.open(RequestId::Integer(4), Framing::Bare, deadline);
+            assert!(outlet.answer(last, b"four"));
+            outlet.send_now();
+            assert_eq!(read().await, "four");
+            outlet.notified().await;
+        });
+    }
 }
