@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::outlet::Outlet;
 use super::permits::Permit;
-use super::trunk::TrunkSettings;
+use super::trunk::{InForce, TrunkSettings};
 use crate::actors::{Outcome, Reply, Wake, Wakes};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Authority;
@@ -42,7 +42,7 @@ pub(super) struct Answer {
     outlet: Arc<Outlet>,
     asker: Option<Asker>,
     content: Content,
-    trunk: Arc<TrunkSettings>,
+    trunk: Arc<InForce>,
     frame: BytesMut,
     _permit: Permit,
 }
@@ -52,7 +52,7 @@ impl Answer {
         outlet: Arc<Outlet>,
         asker: Option<Asker>,
         content: Content,
-        trunk: Arc<TrunkSettings>,
+        trunk: Arc<InForce>,
         permit: Permit,
     ) -> Self {
         Self { outlet, asker, content, trunk, frame: BytesMut::new(), _permit: permit }

@@ -2,19 +2,23 @@
 //! `late` what is over its deadline, and closes when the framing is lost or the peer does not keep up.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Shutdown};
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_util::codec::Decoder;
 
 use super::Link;
 use super::dispatch::{Dispatched, Dispatcher};
+use super::metrics::Tally;
 use super::outlet::Outlet;
+use super::trunk::InForce;
 use crate::wire::framing::{Frame, FrameCodec, Framing};
 
 /// Time in which a frame that has begun must come to its end.
@@ -29,7 +33,7 @@ const READ: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
 struct Connection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     dispatcher: Dispatcher,
     outlet: Arc<Outlet>,
     codec: FrameCodec,
@@ -51,13 +55,21 @@ struct Connection {
 /// Serves a connection until it ends.
 pub(super) async fn run(stream: TcpStream, peer: IpAddr, link: Arc<Link>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let outlet = Arc::new(Outlet::new(link.shared.metrics.clone()));
+    let stream = Arc::new(stream);
+    let outlet = Arc::new(Outlet::new(link.shared.metrics.clone(), Some(stream.clone())));
     let limits = &link.shared.directory.settings().config.limits;
     let permits = link.shared.permits.of_connection();
     let mut connection = Connection {
         stream,
         codec: FrameCodec::new(limits.frame),
-        dispatcher: Dispatcher { link: link.clone(), outlet: outlet.clone(), permits, peer },
+        dispatcher: Dispatcher {
+            trunk: Arc::new(InForce::new(link.trunk.settings(&link.shared.directory.settings()))),
+            link: link.clone(),
+            outlet: outlet.clone(),
+            permits,
+            peer,
+            tally: Tally::default(),
+        },
         outlet,
         input: BytesMut::new(),
         out: BytesMut::new(),
@@ -137,6 +149,12 @@ impl Connection {
         self.input.reserve(READ.min(4_096.max(self.input.len())));
         match self.stream.try_read_buf(&mut self.input) {
             Ok(0) => self.ended = true,
+            // There was room for more, so there is no more: that needs no second call to find out.
+            Ok(_) if self.input.len() < self.input.capacity() => {
+                let _cleared = self
+                    .stream
+                    .try_io(Interest::READABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
@@ -147,6 +165,13 @@ impl Connection {
 
     /// Dispatches the frames that are there, as far as there are permits.
     fn dispatch(&mut self) -> io::Result<()> {
+        self.dispatcher.renew();
+        let dispatched = self.dispatch_frames();
+        self.dispatcher.tally.settle(&self.outlet.metrics);
+        dispatched
+    }
+
+    fn dispatch_frames(&mut self) -> io::Result<()> {
         loop {
             let frame = match self.waiting.take() {
                 Some((frame, since)) => {
@@ -169,7 +194,7 @@ impl Connection {
             let framing = self.codec.framing().unwrap_or(Framing::Bare);
             match frame {
                 Ok(frame) => {
-                    self.dispatcher.link.shared.metrics.frames.fetch_add(1, Ordering::Relaxed);
+                    self.dispatcher.tally.count_frame();
                     match self.dispatcher.frame(&frame, framing, self.read_at) {
                         Dispatched::Done => {}
                         Dispatched::Wait => {
@@ -229,11 +254,17 @@ impl Connection {
 
     /// Ends a connection whose peer may still be sending: closed with unread bytes, the error would never reach it.
     async fn close_lost(&mut self) -> io::Result<()> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        self.stream.shutdown().await?;
+        let socket = self.stream.as_fd().try_clone_to_owned()?;
+        std::net::TcpStream::from(socket).shutdown(Shutdown::Write)?;
         let rest = async {
             let mut sink = [0_u8; 4_096];
-            while self.stream.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+            while self.stream.readable().await.is_ok() {
+                match self.stream.try_read(&mut sink) {
+                    Ok(0) => break,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+                    Ok(_) | Err(_) => {}
+                }
+            }
         };
         let _its_time_is_over = tokio::time::timeout(LINGER, rest).await;
         Ok(())

@@ -162,3 +162,45 @@ fn a_voice_app_changes_a_sleeping_session_and_reads_it() {
         house.directory.shutdown();
     });
 }
+
+#[test]
+fn a_context_is_rendered_once_until_something_changes_or_ends_or_somebody_else_reads() {
+    run(|place| async move {
+        let house = House::open(&place);
+        let tenant = House::release("support-de").tenant;
+        answered(house.start("support-de", "a", anna())).await.expect("starts");
+        let look = |reader: u64| {
+            let mut rendered = false;
+            let mut said = String::new();
+            for _ in 0..1_000 {
+                let render = |outcome: &Outcome<'_>| {
+                    rendered = true;
+                    let context = outcome.session.context(None, Authority::OfCall, outcome.rules, outcome.now);
+                    context.variables.iter().map(|seen| seen.variable.value.as_str()).collect()
+                };
+                match house.directory.glance(&tenant, &id("a"), reader, render, |text| said = text.to_owned()) {
+                    Glance::Said => return (rendered, said),
+                    // The lease of the event before goes a moment after its answer.
+                    Glance::Changing => std::thread::sleep(Duration::from_millis(1)),
+                    Glance::Unknown => panic!("the call is active"),
+                }
+            }
+            panic!("the call keeps changing");
+        };
+        assert_eq!(look(1), (true, String::new()));
+        assert_eq!(look(1), (false, String::new()));
+        answered(house.set("a", "language", "1", Lifetime::Session)).await.expect("is set");
+        assert_eq!(look(1), (true, "1".to_owned()));
+        assert_eq!(look(2), (true, "1".to_owned()), "another reader may see something else");
+        assert_eq!(look(1), (true, "1".to_owned()));
+        assert_eq!(look(1), (false, "1".to_owned()));
+        let mut short = change(Some("a"), "language", "2", Lifetime::Session);
+        for set in &mut short.set {
+            set.ttl = Some(Duration::from_millis(200));
+        }
+        answered(house.happens("a", Command::Change(short))).await.expect("is set");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert_eq!(look(1).1, "", "what has expired is never said");
+        house.directory.shutdown();
+    });
+}

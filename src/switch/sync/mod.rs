@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Link;
 use super::answer::Answer;
-use super::trunk::TrunkSettings;
+use super::trunk::InForce;
 use crate::actors::Reported;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Leg;
@@ -25,7 +25,7 @@ pub(super) fn result(ended: u64) -> String {
 pub(super) async fn conclude(
     link: Arc<Link>,
     peer: IpAddr,
-    trunk: Arc<TrunkSettings>,
+    trunk: Arc<InForce>,
     complete: Complete,
     answer: Answer,
 ) {
