@@ -162,3 +162,18 @@ fn a_voice_app_changes_a_sleeping_session_and_reads_it() {
         house.directory.shutdown();
     });
 }
+
+#[test]
+fn a_call_that_began_with_the_list_of_its_switch_is_asked_for_and_a_later_one_is_not() {
+    run(|path| async move {
+        let house = House::open(&path);
+        let started = answered(house.start("support-de", "a", anna())).await.expect("a context");
+        let at = started.call.expect("the call is active").started_at;
+        let leg = Leg { switch: "edge-1".parse().expect("a name"), peer: [127, 0, 0, 1].into() };
+        let reported = house.directory.calls_of(&leg, at);
+        assert_eq!(reported.iter().map(|call| call.call.as_str()).collect::<Vec<_>>(), ["a"]);
+        let before = crate::domain::time::Timestamp::from_unix_millis(at.unix_millis() - 1);
+        assert!(house.directory.calls_of(&leg, before).is_empty());
+        house.directory.shutdown();
+    });
+}
