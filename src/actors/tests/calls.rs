@@ -201,6 +201,17 @@ fn a_context_is_rendered_once_until_something_changes_or_ends_or_somebody_else_r
         answered(house.happens("a", Command::Change(short))).await.expect("is set");
         tokio::time::sleep(Duration::from_millis(250)).await;
         assert_eq!(look(1).1, "", "what has expired is never said");
+
+fn a_call_that_began_with_the_list_of_its_switch_is_asked_for_and_a_later_one_is_not() {
+    run(|path| async move {
+        let house = House::open(&path);
+        let started = answered(house.start("support-de", "a", anna())).await.expect("a context");
+        let at = started.call.expect("the call is active").started_at;
+        let leg = Leg { switch: "edge-1".parse().expect("a name"), peer: [127, 0, 0, 1].into() };
+        let reported = house.directory.calls_of(&leg, at);
+        assert_eq!(reported.iter().map(|call| call.call.as_str()).collect::<Vec<_>>(), ["a"]);
+        let before = crate::domain::time::Timestamp::from_unix_millis(at.unix_millis() - 1);
+        assert!(house.directory.calls_of(&leg, before).is_empty());
         house.directory.shutdown();
     });
 }
