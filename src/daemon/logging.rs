@@ -83,9 +83,8 @@ mod tests {
     #[test]
     fn a_panic_is_told_with_its_text_only_if_that_holds_no_data() {
         let number = String::from("+49 30 23125 042 ä");
-        let told = |fault: Box<dyn Fn() + std::panic::UnwindSafe>| {
-            text_of(&*catch_unwind(move || fault()).expect_err("it panics"))
-        };
+        let told =
+            |fault: Box<dyn Fn() + std::panic::UnwindSafe>| text_of(&*catch_unwind(fault).expect_err("it panics"));
         assert_eq!(told(Box::new(|| panic!("what a programmer wrote"))), "what a programmer wrote");
         let cut = number.len() - 1;
         let quoted = number.clone();

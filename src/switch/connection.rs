@@ -46,10 +46,21 @@ struct Connection {
     incomplete_since: Option<Instant>,
     /// Since when the peer has taken nothing of what is to be sent.
     stuck_since: Option<Instant>,
-    /// Nothing more is read: the peer has ended, the framing is lost, or the daemon drains.
-    ended: bool,
+    intake: Intake,
+    /// Frames that were read are left until the peer has taken some of the answers before them.
+    held: bool,
+}
+
+/// Whether more is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// No more: the daemon drains.
+    Stopped,
+    /// The peer has ended: what is left of a frame will never be whole.
+    Ended,
     /// The framing is lost: the peer may still send.
-    lost: bool,
+    Lost,
 }
 
 /// Serves a connection until it ends.
@@ -77,8 +88,8 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, link: Arc<Link>) -> io:
         read_at: Instant::now(),
         incomplete_since: None,
         stuck_since: None,
-        ended: false,
-        lost: false,
+        intake: Intake::Open,
+        held: false,
     };
     connection.serve(&link).await
 }
@@ -90,8 +101,15 @@ impl Connection {
         let mut armed: Option<Instant> = None;
         loop {
             let blocked = self.send()?;
-            if self.ended && !blocked && self.out.is_empty() && self.outlet.is_done() {
-                return if self.lost { self.close_lost().await } else { Ok(()) };
+            if self.held && self.out.len() < MOST_UNSENT {
+                self.held = false;
+                self.dispatch()?;
+                continue;
+            }
+            let has_frames = self.held || self.waiting.is_some();
+            let is_open = self.intake == Intake::Open;
+            if !is_open && !has_frames && !blocked && self.out.is_empty() && self.outlet.is_done() {
+                return if self.intake == Intake::Lost { self.close_lost().await } else { Ok(()) };
             }
             // One alarm for all deadlines. It is moved only if it would come too late.
             let next = self.next_alarm();
@@ -101,7 +119,7 @@ impl Connection {
                 alarm.as_mut().reset(next.into());
                 armed = Some(next);
             }
-            let may_read = !self.ended && self.waiting.is_none() && self.out.len() < MOST_UNSENT;
+            let may_read = is_open && !has_frames && self.out.len() < MOST_UNSENT;
             tokio::select! {
                 () = self.outlet.notified() => {}
                 readable = self.stream.readable(), if may_read => {
@@ -114,7 +132,7 @@ impl Connection {
                     armed = None;
                     self.check_deadlines(Instant::now())?;
                 }
-                _ = stop.wait_for(|stop| *stop), if !self.ended => self.ended = true,
+                _ = stop.wait_for(|stop| *stop), if is_open => self.intake = Intake::Stopped,
             }
         }
     }
@@ -148,7 +166,7 @@ impl Connection {
     fn read(&mut self) -> io::Result<()> {
         self.input.reserve(READ.min(4_096.max(self.input.len())));
         match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => self.ended = true,
+            Ok(0) => self.intake = Intake::Ended,
             // There was room for more, so there is no more: that needs no second call to find out.
             Ok(_) if self.input.len() < self.input.capacity() => {
                 let _cleared = self
@@ -165,7 +183,7 @@ impl Connection {
 
     /// Dispatches the frames that are there, as far as there are permits.
     fn dispatch(&mut self) -> io::Result<()> {
-        self.dispatcher.renew();
+        self.dispatcher.renew()?;
         let dispatched = self.dispatch_frames();
         self.dispatcher.tally.settle(&self.outlet.metrics);
         dispatched
@@ -180,7 +198,11 @@ impl Connection {
                     Ok(frame)
                 }
                 None => {
-                    let decoded = if self.ended {
+                    if self.outlet.unsent() >= MOST_UNSENT {
+                        self.held = true;
+                        return Ok(());
+                    }
+                    let decoded = if self.intake == Intake::Ended {
                         self.codec.decode_eof(&mut self.input)?
                     } else {
                         self.codec.decode(&mut self.input)?
@@ -228,8 +250,7 @@ impl Connection {
     fn lose_framing(&mut self) {
         self.input = BytesMut::new();
         self.incomplete_since = None;
-        self.ended = true;
-        self.lost = true;
+        self.intake = Intake::Lost;
     }
 
     fn next_alarm(&self) -> Option<Instant> {

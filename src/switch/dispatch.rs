@@ -1,6 +1,7 @@
 //! From a request to the actors (PRODUCT.md 5.1). Runs on the connection's arbiter, frame by frame, so events of one
 //! call reach its actor in the order in which they came.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -22,6 +23,10 @@ use crate::wire::calls::Method;
 use crate::wire::framing::{Frame, Framing};
 use crate::wire::jsonrpc::{self, ReplyTo, Request, RequestId, WrongRequest};
 use crate::wire::sync::CallsSync;
+
+/// Bytes of answers that are written and wait for the disk, above which a connection's requests are refused: a context
+/// may be large, and permits count events only.
+const MOST_RENDERED: usize = 16 << 20;
 
 /// What a connection needs to dispatch its frames.
 pub(super) struct Dispatcher {
@@ -47,11 +52,23 @@ pub(super) enum Dispatched {
 
 impl Dispatcher {
     /// Looks at the settings in force, before the frames of a read.
-    pub(super) fn renew(&mut self) {
+    ///
+    /// # Errors
+    /// When the peer is not in `allow` any more: the connection ends.
+    pub(super) fn renew(&mut self) -> io::Result<()> {
         let in_force = self.link.trunk.settings(&self.link.shared.directory.settings());
-        if !self.trunk.is(&in_force) {
-            self.trunk = Arc::new(InForce::new(in_force));
+        if self.trunk.is(&in_force) {
+            return Ok(());
         }
+        if !in_force.switch().allows(self.peer) {
+            tracing::warn!(
+                switch = %self.link.name, peer = %self.peer,
+                "a connection is closed: its address is not in `allow` any more"
+            );
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.trunk = Arc::new(InForce::new(in_force));
+        Ok(())
     }
 
     /// Takes one frame.
@@ -105,7 +122,8 @@ impl Dispatcher {
             }
             _ => {}
         }
-        let Some(permit) = self.permits.take() else {
+        let has_room = id.is_none() || self.outlet.rendered() < MOST_RENDERED;
+        let Some(permit) = has_room.then(|| self.permits.take()).flatten() else {
             if id.is_none() {
                 return Dispatched::Wait;
             }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
@@ -22,6 +22,8 @@ use crate::wire::jsonrpc::RequestId;
 pub(super) struct Outlet {
     state: Mutex<State>,
     notify: Notify,
+    /// Bytes of answers that are written and may not leave yet.
+    rendered: AtomicUsize,
     /// None in tests.
     socket: Option<Arc<TcpStream>>,
     pub(super) metrics: Arc<SwitchMetrics>,
@@ -86,7 +88,7 @@ impl State {
 
 impl Outlet {
     pub(super) fn new(metrics: Arc<SwitchMetrics>, socket: Option<Arc<TcpStream>>) -> Self {
-        Self { state: Mutex::default(), notify: Notify::new(), socket, metrics }
+        Self { state: Mutex::default(), notify: Notify::new(), rendered: AtomicUsize::new(0), socket, metrics }
     }
 
     /// Notes a request; the number finds it again.
@@ -151,6 +153,21 @@ impl Outlet {
         let mut state = self.state.lock();
         state.closing = true;
         state.unsent.is_empty() && state.open.is_empty()
+    }
+
+    /// Bytes that the connection has not taken yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.state.lock().unsent.len()
+    }
+
+    /// Bytes of answers that wait for the disk.
+    pub(super) fn rendered(&self) -> usize {
+        self.rendered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_rendered(&self, before: usize, after: usize) {
+        self.rendered.fetch_add(after, Ordering::Relaxed);
+        self.rendered.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Waits until there is something to send.

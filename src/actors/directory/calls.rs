@@ -36,7 +36,7 @@ impl Directory {
 
     /// The session of a withheld call that ended a moment ago and may be reopened.
     pub(in crate::actors) fn withheld_session(&self, key: &CallKey) -> Option<SessionLease> {
-        let lingers = self.lingering.find(&key.tenant, &key.call, self.now())?;
+        let lingers = self.lingering.reopenable(key, self.now())?;
         if !lingers.session.is_anonymous() {
             return None;
         }
@@ -177,7 +177,7 @@ impl Directory {
         // Nobody counts the memory of what is kept here, so it has to be little.
         if text.len() <= MOST_RENDERED {
             let until = view.next_end(&rules);
-            slot.set_rendered(Rendered { session: view.id.clone(), ordinal: view.ordinal, reader, until, text: text.into() });
+            slot.set_rendered(Rendered { session: view.id, ordinal: view.ordinal, reader, until, text: text.into() });
         }
         Glance::Said
     }
@@ -197,13 +197,14 @@ impl Directory {
         self.calls.get(&(tenant, call) as &dyn SoughtCall).map(|slot| slot.value().clone())
     }
 
-    /// Takes a call that is over out of the directory, unless something of it is on its way.
+    /// Takes a call that is over out of the directory, unless something of it is on its way. Whether it is out.
     pub(in crate::actors) fn forget_call(&self, slot: &Arc<CallSlot>) -> bool {
-        if self.calls.remove_if(&slot.key, |_, entry| Arc::ptr_eq(entry, slot) && !slot.is_leased()).is_some() {
+        let is_it = |entry: &Arc<CallSlot>| Arc::ptr_eq(entry, slot);
+        if self.calls.remove_if(&slot.key, |_, entry| is_it(entry) && !slot.is_leased()).is_some() {
             self.active_calls.fetch_sub(1, Ordering::Relaxed);
             return true;
         }
-        !slot.is_leased()
+        !self.calls.get(&slot.key).is_some_and(|entry| is_it(&entry))
     }
 
     /// Durable views of active calls, in no order.

@@ -156,6 +156,9 @@ impl Directory {
         directory.register_releases()?;
         directory.start_wheel(recovered.expired_to);
         directory.bring_back(recovered)?;
+        if let Some(wheel) = directory.wheel.get() {
+            wheel.do_send(timer_wheel::Message::Begin);
+        }
         directory.resume_retention(to_count)?;
         Ok(directory)
     }

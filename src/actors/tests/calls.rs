@@ -201,7 +201,11 @@ fn a_context_is_rendered_once_until_something_changes_or_ends_or_somebody_else_r
         answered(house.happens("a", Command::Change(short))).await.expect("is set");
         tokio::time::sleep(Duration::from_millis(250)).await;
         assert_eq!(look(1).1, "", "what has expired is never said");
+        house.directory.shutdown();
+    });
+}
 
+#[test]
 fn a_call_that_began_with_the_list_of_its_switch_is_asked_for_and_a_later_one_is_not() {
     run(|path| async move {
         let house = House::open(&path);
@@ -212,6 +216,30 @@ fn a_call_that_began_with_the_list_of_its_switch_is_asked_for_and_a_later_one_is
         assert_eq!(reported.iter().map(|call| call.call.as_str()).collect::<Vec<_>>(), ["a"]);
         let before = crate::domain::time::Timestamp::from_unix_millis(at.unix_millis() - 1);
         assert!(house.directory.calls_of(&leg, before).is_empty());
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn events_behind_the_start_of_another_caller_with_the_same_call_id_are_events_of_that_call() {
+    run(|path| async move {
+        let house = House::open(&path);
+        for round in 0..50 {
+            let call = format!("x-{round}");
+            let first = house.start("support-de", &call, anna());
+            let first_end = house.end(&call);
+            let second = house.start("support-de", &call, "sip:+442079460123@example.com");
+            let set = house.set(&call, "queue", "\"billing\"", Lifetime::Call);
+            let second_end = house.end(&call);
+            let first = answered(first).await.expect("a context");
+            answered(first_end).await.expect("the end is answered");
+            let second = answered(second).await.expect("a context");
+            assert_ne!(first.session.id, second.session.id);
+            assert_eq!(answered(set).await.expect("a revision").session.id, second.session.id);
+            let over = answered(second_end).await.expect("the end is answered");
+            assert_eq!((over.session.id, over.session.calls.len()), (second.session.id, 0));
+        }
+        house.rests().await;
         house.directory.shutdown();
     });
 }
