@@ -15,19 +15,26 @@ use crate::load::{Protocol, Reply, Request};
 use crate::process::{Process, free_port};
 use crate::work::{RELEASES, Step};
 
-/// Starts the daemon with its data in `dir`. Everything that is not said here is the default.
-pub fn start(program: &Path, dir: &Path, arbiters: Option<usize>) -> anyhow::Result<(Process, SocketAddr)> {
+/// Starts the daemon with its data in `dir`. Everything that is not said here is the default. Gives where a switch
+/// connects, and where the metrics are.
+pub fn start(program: &Path, dir: &Path, arbiters: Option<usize>) -> anyhow::Result<(Process, SocketAddr, SocketAddr)> {
     let key = dir.join("root.key");
     fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key)?.write_all(&[0x2a; 32])?;
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+    let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
     let config = dir.join("recalld.toml");
-    fs::write(&config, configuration(dir, address, arbiters)?)?;
+    fs::write(&config, configuration(dir, address, admin, arbiters)?)?;
     let mut process = Process::start("recalld", Command::new(program).arg("serve").arg("--config").arg(&config), dir)?;
     process.wait_until(|| ping(address))?;
-    Ok((process, address))
+    Ok((process, address, admin))
 }
 
-fn configuration(dir: &Path, address: SocketAddr, arbiters: Option<usize>) -> anyhow::Result<String> {
+fn configuration(
+    dir: &Path,
+    address: SocketAddr,
+    admin: SocketAddr,
+    arbiters: Option<usize>,
+) -> anyhow::Result<String> {
     let place = |name: &str| toml::Value::from(dir.join(name).to_string_lossy().into_owned());
     let arbiters = arbiters.map(|number| format!("[limits]\narbiters = {number}\n")).unwrap_or_default();
     let releases: Vec<String> = (0..RELEASES)
@@ -35,16 +42,22 @@ fn configuration(dir: &Path, address: SocketAddr, arbiters: Option<usize>) -> an
         .collect();
     Ok(format!(
         "[data]\npath = {}\n[keys]\nroot = {}\n[api]\nlisten = \"127.0.0.1:{}\"\n\
-         [admin]\nlisten = \"127.0.0.1:{}\"\nsocket = {}\n{arbiters}\
+         [admin]\nlisten = \"{admin}\"\nsocket = {}\n{arbiters}\
          [[tenant]]\nid = \"acme\"\n{}\
          [[switch]]\nname = \"edge-1\"\nprotocol = \"jsonrpc\"\nlisten = \"{address}\"\ntenant = \"acme\"\nregion = \"DE\"\n",
         place("data"),
         place("root.key"),
         free_port()?,
-        free_port()?,
         place("recalld.sock"),
         releases.concat(),
     ))
+}
+
+/// Bytes of RocksDB's write buffers. They grow with what is written, up to a bound, and not with the calls that are up.
+pub fn write_buffers(admin: SocketAddr) -> anyhow::Result<u64> {
+    let metrics = ureq::get(format!("http://{admin}/metrics")).call()?.body_mut().read_to_string()?;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("recalld_database_write_buffer_bytes "));
+    Ok(line.context("the metrics tell the write buffers")?.trim().parse()?)
 }
 
 fn ping(address: SocketAddr) -> anyhow::Result<()> {

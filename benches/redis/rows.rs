@@ -131,8 +131,10 @@ pub struct Figures {
     pub others: f64,
     /// Requests that were sent again, because they were `late` or there was no capacity.
     pub again: u64,
-    /// Growth of the resident memory per call.
+    /// Growth of the resident memory per call, without that of RocksDB's write buffers.
     pub bytes_per_call: Option<f64>,
+    /// Growth of RocksDB's write buffers per call.
+    pub write_buffers_per_call: Option<f64>,
 }
 
 /// One run of both sides, one after the other.
@@ -206,14 +208,19 @@ impl Job {
                 let (before, all) = (HELD_BEFORE, HELD_BEFORE + HELD);
                 server.run(shape(50, 16), Work::Fill { from: 0, to: before }, None, callers)?;
                 thread::sleep(settings.warm_up);
-                let resident = server.process.resident()?;
+                let (resident, buffers) = (server.process.resident()?, server.write_buffers()?);
                 let (begin, costs) = (Instant::now(), Costs::look(&server.process)?);
                 let load = server.run(shape(50, 16), Work::Fill { from: before, to: all }, None, callers)?;
                 let (taken, costs) = (begin.elapsed(), Costs::look(&server.process)?.since(costs));
                 server.check_context(callers)?;
                 thread::sleep(settings.warm_up);
-                let growth = server.process.resident()?.saturating_sub(resident);
-                Ok(Figures { bytes_per_call: Some(growth as f64 / HELD as f64), ..figures(&load, taken, costs)? })
+                let growth = server.process.resident()?.saturating_sub(resident) as f64;
+                let buffers = server.write_buffers()?.saturating_sub(buffers) as f64;
+                Ok(Figures {
+                    bytes_per_call: Some((growth - buffers) / HELD as f64),
+                    write_buffers_per_call: Some(buffers / HELD as f64).filter(|bytes| *bytes > 0.0),
+                    ..figures(&load, taken, costs)?
+                })
             }
         }
     }
@@ -225,20 +232,20 @@ struct Server {
     address: std::net::SocketAddr,
     /// Redis' scripts; none for recalld.
     digests: Option<Arc<Digests>>,
+    /// Where recalld's metrics are.
+    admin: Option<std::net::SocketAddr>,
     _dir: TempDir,
 }
 
 impl Server {
     fn start(redis: bool, settings: &Settings) -> anyhow::Result<Self> {
         let dir = tempfile::tempdir_in(&settings.dir)?;
-        let (process, address, digests) = if redis {
+        if redis {
             let (process, address, digests) = peer::start(&settings.redis, dir.path())?;
-            (process, address, Some(digests))
-        } else {
-            let (process, address) = recalld::start(&settings.recalld, dir.path(), settings.arbiters)?;
-            (process, address, None)
-        };
-        Ok(Self { process, address, digests, _dir: dir })
+            return Ok(Self { process, address, digests: Some(digests), admin: None, _dir: dir });
+        }
+        let (process, address, admin) = recalld::start(&settings.recalld, dir.path(), settings.arbiters)?;
+        Ok(Self { process, address, digests: None, admin: Some(admin), _dir: dir })
     }
 
     fn run(&self, shape: Shape, work: Work, span: Option<Span>, callers: &Callers) -> anyhow::Result<Load> {
@@ -261,6 +268,10 @@ impl Server {
             ensure!(load.replies > 0, "no reply was measured");
             figures(&load, settings.measured, costs)
         })
+    }
+
+    fn write_buffers(&self) -> anyhow::Result<u64> {
+        self.admin.map_or(Ok(0), recalld::write_buffers)
     }
 
     /// The three variables must be there, or an answer without them would be compared.
@@ -309,6 +320,7 @@ fn figures(load: &Load, time: Duration, costs: Costs) -> anyhow::Result<Figures>
         others: others.div_duration_f64(time * u32::try_from(thread::available_parallelism()?.get())?),
         again: load.again,
         bytes_per_call: None,
+        write_buffers_per_call: None,
     })
 }
 

@@ -144,6 +144,11 @@ fn more(line: &Line, side: &str, of: OneSide) -> String {
     if !bytes.is_empty() {
         parts.push(format!("{} bytes per call", grouped(Spread::of(bytes.into_iter()).median)));
     }
+    let buffers: Vec<f64> = line.runs.iter().filter_map(|pair| of(pair).write_buffers_per_call).collect();
+    if !buffers.is_empty() {
+        let median = grouped(Spread::of(buffers.into_iter()).median);
+        parts.push(format!("and {median} of RocksDB's write buffers, which have a bound"));
+    }
     let syncs: Vec<f64> = line.runs.iter().filter_map(|pair| pair.fdatasync_p50_us).collect();
     if side == "recalld" && !syncs.is_empty() {
         parts.push(format!("fdatasync alone {}", in_time(Spread::of(syncs.into_iter()).median)));

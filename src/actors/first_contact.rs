@@ -106,6 +106,8 @@ impl Contact {
         if written.contains(&pending.put) {
             return Vec::new();
         }
+        // One is all that nearly every session ever has.
+        written.reserve_exact(1);
         written.push(pending.put.clone());
         let put = AliasChange::Put(pending.put.clone());
         std::iter::once(put).chain(pending.delete.iter().cloned().map(AliasChange::Delete)).collect()

@@ -93,8 +93,14 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Inbox {
     waiting: VecDeque<Published>,
+    /// Too much was waiting, and was given up: each watcher has missed something.
+    overflowed: bool,
     closed: bool,
 }
+
+/// Most commits that wait to be queued to subscriptions: so many watchers that the publisher falls behind the writer must
+/// not take the memory of all.
+const MOST_WAITING: usize = 65_536;
 
 /// The subscriptions by what they concern, so that a commit finds those it is for.
 #[derive(Default)]
@@ -162,7 +168,15 @@ impl Publisher {
         if self.shared.watchers.load(Ordering::SeqCst) == 0 {
             return;
         }
-        self.shared.inbox.lock().waiting.push_back(published());
+        let mut given_up = VecDeque::new();
+        let mut inbox = self.shared.inbox.lock();
+        if inbox.waiting.len() >= MOST_WAITING {
+            given_up = std::mem::take(&mut inbox.waiting);
+            inbox.overflowed = true;
+        }
+        inbox.waiting.push_back(published());
+        drop(inbox);
+        drop(given_up);
         self.shared.arrived.notify_one();
     }
 
@@ -237,10 +251,14 @@ impl Shared {
                 self.arrived.wait(&mut inbox);
             }
             std::mem::swap(&mut taken, &mut inbox.waiting);
-            let closed = inbox.closed;
+            let (overflowed, closed) = (std::mem::take(&mut inbox.overflowed), inbox.closed);
             drop(inbox);
             if taken.is_empty() && closed {
                 return;
+            }
+            if overflowed {
+                tracing::warn!("there are more watchers than can be told in time: all of them start afresh");
+                self.each_queue(None, Queue::lag);
             }
             for published in taken.drain(..) {
                 self.queue(&published);
@@ -298,5 +316,53 @@ fn call_of(session: &Session, effect: &Effect) -> Option<Arc<Call>> {
         | Effect::CallDtmf { call, .. } => session.call(call).cloned(),
         Effect::CallEnded { call, .. } => session.ended.iter().rev().find(|ended| ended.id == *call).cloned(),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::actors::subscription::Delivery;
+    use crate::domain::time::Timestamp;
+
+    fn published(sequence: u64) -> Published {
+        let at = Timestamp::from_unix_millis(0);
+        let instance = "support-de".parse().expect("a name");
+        let release = ReleaseId { tenant: "acme".parse().expect("a name"), instance };
+        let session = Session::unopened(SessionId::Caller([1; 32]), release.instance.clone(), at);
+        let call = "1".parse().expect("a call ID");
+        let effects = vec![Effect::CallAnswered { call }];
+        let commit = Commit { ordinal: sequence, revision: sequence, at, activity: true, effects };
+        Published { sequence, release, session: Arc::new(session), commit: Arc::new(commit), digit: None }
+    }
+
+    #[test]
+    fn what_waits_for_the_publisher_is_bounded_and_a_watcher_that_missed_something_is_told() {
+        let publisher = Publisher::start(0).expect("a thread");
+        let notify = Arc::new(Notify::new());
+        let subscription = publisher.subscribe(Filter::All, notify.clone());
+        let last = 2 * u64::try_from(MOST_WAITING).expect("small") + 10;
+        {
+            // The publisher cannot go on while somebody subscribes.
+            let _held = publisher.shared.subscriptions.write();
+            for sequence in 1..=last {
+                publisher.tell(sequence, || published(sequence));
+                assert!(publisher.backlog() <= MOST_WAITING);
+            }
+        }
+        let until = Instant::now() + Duration::from_secs(20);
+        while publisher.processed() < last {
+            assert!(Instant::now() < until, "the publisher goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(matches!(subscription.take(1).as_slice(), [Delivery::Lagged]));
+        publisher.tell(last + 1, || published(last + 1));
+        while publisher.processed() <= last {
+            assert!(Instant::now() < until, "the publisher goes on");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(matches!(subscription.take(9).as_slice(), [Delivery::Event(event)] if event.sequence == last + 1));
     }
 }

@@ -111,6 +111,15 @@ impl Queue {
         self.notify.notify_one();
     }
 
+    /// Something for the watcher is missing.
+    pub(super) fn lag(&self) {
+        let mut state = self.state.lock();
+        state.events = VecDeque::new();
+        state.lagged = true;
+        drop(state);
+        self.notify.notify_one();
+    }
+
     pub(super) fn wake_if_waiting(&self) {
         if self.waiting.swap(false, Ordering::SeqCst) {
             self.notify.notify_one();

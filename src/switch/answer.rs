@@ -29,6 +29,17 @@ pub(super) enum Content {
     EmptyEvenIfUnknown,
 }
 
+impl Content {
+    /// Bytes that most results have.
+    const fn expected(self) -> usize {
+        match self {
+            Content::Context => 768,
+            Content::Revision => 32,
+            Content::Empty | Content::EmptyEvenIfUnknown => 2,
+        }
+    }
+}
+
 /// Who waits on a connection.
 pub(super) struct Asker {
     /// The request's number in the outlet and its id.
@@ -119,7 +130,7 @@ impl Reply for Answer {
         match (refused, &outcome) {
             (Some(refusal), _) => write_error(&mut self.frame, asker.framing, Some(&asker.id), refusal),
             (None, Ok(outcome)) => {
-                let mut result = String::new();
+                let mut result = String::with_capacity(self.content.expected());
                 write_content(&mut result, self.content, outcome, &self.trunk);
                 write_result(&mut self.frame, asker.framing, &asker.id, &result);
             }

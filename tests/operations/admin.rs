@@ -173,7 +173,7 @@ fn what_cannot_be_read_is_refused_and_a_line_has_a_bound() {
         assert_eq!(client.next().unwrap()["error"]["reason"], "invalid_params", "{line}");
     }
     assert_eq!(client.ask(&json!({"op": "status"}))["ready"], true);
-    client.send(&"x".repeat(70_000));
+    client.send(&"x".repeat((2 << 20) + 2));
     assert_eq!(client.next().unwrap()["error"]["reason"], "invalid_request");
     assert_eq!(client.next(), None);
 }

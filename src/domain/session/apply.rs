@@ -27,7 +27,9 @@ impl Session {
         if commit.activity {
             self.last_activity = self.last_activity.max(commit.at);
         }
-        self.ended.retain(|call| may_be_reopened(call, commit.at));
+        if !self.ended.iter().all(|call| may_be_reopened(call, commit.at)) {
+            Arc::make_mut(&mut self.ended).retain(|call| may_be_reopened(call, commit.at));
+        }
     }
 
     /// Gives an active call its number, display name and headers, which no commit holds.
@@ -109,7 +111,8 @@ impl Session {
         else {
             return;
         };
-        let ended = self.ended.iter().position(|ended| ended.id == *call).map(|place| self.ended.remove(place));
+        let place = self.ended.iter().position(|ended| ended.id == *call);
+        let ended = place.map(|place| Arc::make_mut(&mut self.ended).remove(place));
         let (started_at, returning, previous_contact) = match ended {
             Some(before) if *reopened => (before.started_at, before.returning, before.previous_contact),
             _ => {
@@ -160,10 +163,11 @@ impl Session {
         ended.end_code = code;
         ended.variables = Vec::new();
         ended.details = None;
-        if self.ended.len() >= MOST_ENDED {
-            self.ended.remove(0);
+        let remembered = Arc::make_mut(&mut self.ended);
+        if remembered.len() >= MOST_ENDED {
+            remembered.remove(0);
         }
-        self.ended.push(call);
+        remembered.push(call);
     }
 
     fn call_mut(&mut self, id: &CallId) -> Option<&mut Call> {

@@ -27,7 +27,7 @@ impl Session {
             );
         }
         let mut ids = BTreeSet::new();
-        for call in self.calls.iter().chain(&self.ended) {
+        for call in self.calls.iter().chain(self.ended.iter()) {
             assert!(ids.insert(&call.id), "a call is listed once");
             assert!(!call.legs.is_empty(), "a call has a leg");
             let legs: BTreeSet<_> = call.legs.iter().map(|leg| (&leg.switch, leg.peer)).collect();
@@ -38,7 +38,7 @@ impl Session {
         for call in &self.calls {
             self.check_active(call);
         }
-        for call in &self.ended {
+        for call in self.ended.iter() {
             assert_eq!(call.state, CallState::Ended, "an ended call has ended");
             assert!(call.ended_at.is_some() && call.end_cause.is_some(), "an end has a time and a cause");
             assert!(call.variables.is_empty(), "call variables go with their call");

@@ -41,8 +41,9 @@ pub struct Session {
     pub variables: Vec<Arc<Variable>>,
     /// Active calls in the order of their start.
     pub calls: Vec<Arc<Call>>,
-    /// Calls that ended in the last 32 s and may be reopened (PRODUCT.md 4.3); at most 8.
-    pub ended: Vec<Arc<Call>>,
+    /// Calls that ended in the last 32 s and may be reopened (PRODUCT.md 4.3); at most 8. Shared by the states between
+    /// two ends.
+    pub ended: Arc<Vec<Arc<Call>>>,
 }
 
 /// How long a variable lives (PRODUCT.md 4.1).
@@ -198,7 +199,7 @@ impl Session {
             expiry_entry: None,
             variables: Vec::new(),
             calls: Vec::new(),
-            ended: Vec::new(),
+            ended: Arc::default(),
         }
     }
 

@@ -151,7 +151,7 @@ fn seen(context: &Context<'_>) -> Seen {
 }
 
 fn same_views(world: &World, model: &Model, now: Timestamp) -> Result<(), TestCaseError> {
-    let calls = world.session.calls.iter().chain(&world.session.ended).map(|call| Some(call.as_ref()));
+    let calls = world.session.calls.iter().chain(world.session.ended.iter()).map(|call| Some(call.as_ref()));
     for call in calls.chain([None]) {
         for authority in [Authority::OfCall, Authority::Trusted] {
             let context = world.session.context(call, authority, &world.rules, now);

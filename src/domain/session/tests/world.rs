@@ -167,7 +167,7 @@ impl World {
     }
 
     pub fn known(&self, id: &str) -> &Call {
-        self.session.calls.iter().chain(&self.session.ended).find(|known| known.id.as_str() == id).unwrap()
+        self.session.calls.iter().chain(self.session.ended.iter()).find(|known| known.id.as_str() == id).unwrap()
     }
 }
 
