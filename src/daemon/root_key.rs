@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::domain::ids::TenantId;
 use crate::domain::pseudonym::{RootKey, RootKeyError};
-use crate::privacy::audit::{AuditKey, AuditKeys};
-use crate::store::{Reroot, RerootStep, Rerooted, RootSecrets, StoreError};
+use crate::privacy::audit::{AuditKey, AuditKeys, Head};
+use crate::store::{FormerAuditKey, Reroot, RerootStep, Rerooted, RootSecrets, StoreError};
 
 /// Longest file that is read: base64 and a newline are 45 bytes.
 const LONGEST_FILE: u64 = 4096;
@@ -97,6 +97,7 @@ pub fn replace(
         new: for_store(new),
         derive: &derive,
         audit_key: audit_key(old),
+        audit_end: &|last| last.map_or(Head::default(), Head::of).to_string(),
     };
     change.run(&mut |step| {
         told(step);
@@ -109,8 +110,10 @@ fn audit_key(root: &RootKey) -> Zeroizing<[u8; 32]> {
 }
 
 /// What the entries of the audit log are authenticated with, and were under earlier root keys.
-pub(crate) fn audit_keys(root: &RootKey, former: Vec<Zeroizing<[u8; 32]>>) -> AuditKeys {
-    let former = former.into_iter().map(AuditKey::new).collect();
+pub(crate) fn audit_keys(root: &RootKey, former: Vec<FormerAuditKey>) -> AuditKeys {
+    // An end that is no head would be one that this program has not written: such a key proves nothing.
+    let end = |text: String| text.parse().unwrap_or_default();
+    let former = former.into_iter().map(|former| (AuditKey::new(former.key), former.end.map(end))).collect();
     AuditKeys::new(AuditKey::new(audit_key(root))).with_older(former)
 }
 

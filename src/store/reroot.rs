@@ -5,7 +5,7 @@
 //! 1. The stamp beside the database names the new key too. From here on no daemon starts on the data.
 //! 2. Each data key is wrapped anew, its file replaced as a whole.
 //! 3. In one batch: keys that were derived are stored, wrapped by the new key (pseudonym keys, and that of the audit log so
-//!    far); stored ones are wrapped anew; the database is known by the new key.
+//!    far with its head); stored ones are wrapped anew; the database is known by the new key.
 //! 4. The stamp names the new key alone.
 
 use std::path::PathBuf;
@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use rocksdb::{DB, WriteBatch};
 use zeroize::Zeroizing;
 
+use super::audit::{self, AuditRow};
 use super::data_keys::KeyDirectory;
 use super::error::StoreError;
 use super::families;
-use super::former_keys::FormerKeys;
+use super::former_keys::{FormerAuditKey, FormerKeys};
 use super::meta::{self, Stamp, TENANT_PREFIX};
 use super::pseudonym_keys::{self, Row};
 use super::wrapping::Wrapping;
@@ -35,6 +36,8 @@ pub struct Reroot<'a> {
     pub derive: &'a dyn Fn(&TenantId, u32) -> Zeroizing<[u8; 32]>,
     /// What the audit log was authenticated with so far.
     pub audit_key: Zeroizing<[u8; 32]>,
+    /// The head that the last row of the audit log makes: later ones with `audit_key` are not the daemon's.
+    pub audit_end: &'a dyn Fn(Option<&AuditRow>) -> String,
 }
 
 /// What was done.
@@ -130,7 +133,9 @@ impl Reroot<'_> {
             let row = Row::load(db, *number)?;
             pseudonym_keys::reroot(row, (*number, tenant), &old, &new, self.derive)?.put(db, *number, &mut batch)?;
         }
-        FormerKeys::load(db)?.reroot(&self.audit_key, &old, &new)?.put(db, &mut batch)?;
+        let end = (self.audit_end)(audit::last_row(db)?.as_ref());
+        let last = FormerAuditKey { key: self.audit_key.clone(), end: Some(end) };
+        FormerKeys::load(db)?.reroot(last, &old, &new)?.put(db, &mut batch)?;
         meta::put_key_check(db, &mut batch, &self.new.check_value)?;
         Ok(batch)
     }
