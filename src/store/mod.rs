@@ -190,7 +190,7 @@ impl Store {
         if let Err(error @ StoreError::Database(_)) = &registered {
             self.inner.fail(error.clone());
         }
-        registered
+        registered.inspect_err(|error| self.inner.fail_if_unsynced(error))
     }
 
     /// Random bytes made with the data: a cursor of another database is recognised by them.
@@ -227,6 +227,13 @@ impl Inner {
             if let Some(told) = &self.on_failure {
                 told(&error);
             }
+        }
+    }
+
+    /// The same for a file beside the database, of which nobody can say whether it is on the disk.
+    fn fail_if_unsynced(&self, error: &StoreError) {
+        if matches!(error, StoreError::Unsynced { .. }) {
+            self.fail(error.clone());
         }
     }
 }

@@ -121,7 +121,8 @@ impl Store {
     /// records are sealed anew by [`Store::rewrite_some`].
     ///
     /// # Errors
-    /// When the tenant is unknown, its key is gone, or the new one cannot be written: then nothing has changed.
+    /// When the tenant is unknown, its key is gone, or the new one cannot be written: then nothing has changed. When it
+    /// cannot be synced: then nothing is written any more, as after any failed sync.
     pub fn rotate_data_key(&self, tenant: &TenantId) -> Result<u32, StoreError> {
         if let Some(failure) = self.failure() {
             return Err(failure);
@@ -132,10 +133,12 @@ impl Store {
         let number = number.ok_or_else(|| StoreError::UnknownTenant(tenant.clone()))?;
         let (keys, directory) = self.inner.registry.read().data_keys(tenant).ok_or_else(missing)?;
         let mut all = directory.load(number, tenant)?.ok_or_else(missing)?;
-        let version = keys.ring().versions().next().unwrap_or_default().checked_add(1).ok_or_else(missing)?;
+        // The file may hold a version that does not seal here yet: none is ever given twice.
+        let known = all.iter().map(|(version, _)| *version).chain(keys.ring().versions()).max();
+        let version = known.unwrap_or_default().checked_add(1).ok_or_else(missing)?;
         let key = random_key()?;
         all.push((version, key.clone()));
-        directory.store(number, tenant, &all)?;
+        directory.store(number, tenant, &all).inspect_err(|error| self.inner.fail_if_unsynced(error))?;
         let before = keys.add(version, &key);
         let mut awaited = match jobs.remove(tenant).map(|job| job.stage) {
             Some(Stage::Awaiting(awaited)) => awaited,
@@ -391,7 +394,8 @@ impl Inner {
         let Some(mut keys) = directory.load(job.tenant, tenant)? else { return Ok(Step::Over) };
         keys.sort_by_key(|(version, _)| *version);
         let newest = keys.pop();
-        directory.store(job.tenant, tenant, &newest.into_iter().collect())?;
+        let stored = directory.store(job.tenant, tenant, &newest.into_iter().collect());
+        stored.inspect_err(|error| self.fail_if_unsynced(error))?;
         let destroyed = keys.iter().map(|(version, _)| *version).collect();
         tracing::info!(%tenant, records = job.rewritten, "all records are sealed with the new data key, the old one is destroyed");
         job.stage = Stage::Done(Instant::now());

@@ -150,12 +150,15 @@ pub(super) fn key_version(sealed: &[u8]) -> Option<u32> {
 }
 
 impl DataKeys {
-    /// None without any key.
+    /// None without any key, and none if two keys have the same version: what is sealed with one of them would not open
+    /// with the other.
     pub(super) fn new(keys: &[(u32, Zeroizing<[u8; 32]>)], nonces: Arc<Nonces>) -> Option<Self> {
         let mut versions: Vec<_> =
             keys.iter().map(|(version, key)| (*version, XChaCha20Poly1305::new((&**key).into()))).collect();
         versions.sort_by_key(|(version, _)| *version);
-        (!versions.is_empty()).then(|| Self { ring: Arc::new(ArcSwap::from_pointee(Ring(versions))), nonces })
+        let is_unique = versions.is_sorted_by(|(one, _), (other, _)| one < other);
+        (is_unique && !versions.is_empty())
+            .then(|| Self { ring: Arc::new(ArcSwap::from_pointee(Ring(versions))), nonces })
     }
 
     /// The versions in use.
@@ -281,6 +284,15 @@ mod tests {
             .map(|version| (*version, Zeroizing::new([u8::try_from(*version).unwrap_or(u8::MAX); 32])))
             .collect();
         DataKeys::new(&keys, nonces).expect("there is a key")
+    }
+
+    #[test]
+    fn two_keys_of_one_version_are_no_keys() {
+        let all =
+            |versions: &[u32]| versions.iter().map(|version| (*version, Zeroizing::new([7; 32]))).collect::<Vec<_>>();
+        let made = |versions: &[u32]| DataKeys::new(&all(versions), Arc::new(Nonces::new().expect("random bytes")));
+        assert!(made(&[2, 1, 3]).is_some());
+        assert!(made(&[]).is_none() && made(&[2, 2]).is_none() && made(&[1, 3, 2, 1]).is_none());
     }
 
     fn sealed<T: Serialize>(keys: &DataKeys, content: &T) -> Vec<u8> {

@@ -154,6 +154,26 @@ fn a_rotated_data_key_seals_at_once_and_the_old_one_goes_when_nothing_needs_it()
 }
 
 #[test]
+fn a_version_that_the_key_file_has_already_is_not_given_again() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let acme = house.release("acme");
+    let mut a = session(1);
+    house.log(&acme, &mut a, 1);
+    house.record(&acme, &a);
+    let directory = house.store.inner.registry.read().data_keys(&tenant("acme")).expect("there are keys").1;
+    let mut keys = directory.load(acme.tenant(), &tenant("acme")).expect("opens").expect("is there");
+    keys.push((2, Zeroizing::new([2; 32])));
+    directory.store(acme.tenant(), &tenant("acme"), &keys).expect("is stored");
+    assert_eq!(house.store.rotate_data_key(&tenant("acme")), Ok(3));
+    house.log(&acme, &mut a, 1);
+    house.record(&acme, &a);
+    house.crash();
+    let house = House::open(place.path());
+    assert_eq!(house.store.load(&tenant("acme"), &a.id).map(|found| found.map(|found| found.1)), Ok(Some(a)));
+}
+
+#[test]
 fn a_rotation_goes_on_after_a_crash_wherever_it_was() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let house = House::open(place.path());
