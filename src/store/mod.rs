@@ -73,7 +73,7 @@ pub use recovery::{Damage, Recovered, RecoveredSession};
 pub use release::{Release, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
 pub use retention::{ScanCursor, Scanned};
-pub use rewriting::{DataKeyVersions, Rewritten};
+pub use rewriting::{DataKeyVersions, Destroying, Rewritten};
 pub use space::free_bytes;
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 

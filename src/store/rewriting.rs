@@ -6,7 +6,8 @@
 //! 1. The key file holds old and new key. A crash from here on goes on with the rewriting at the next start.
 //! 2. The new key seals. What was sealed with the old one before is awaited until it is in the database.
 //! 3. Each record and log record with an old key is sealed anew, unless it was replaced in the meantime.
-//! 4. The key file holds the new key alone.
+//! 4. That the old key is destroyed is in the audit log.
+//! 5. The key file holds the new key alone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Weak;
@@ -34,20 +35,16 @@ const MOST_BYTES: usize = 256 * 1024;
 const READERS: Duration = Duration::from_secs(60);
 
 /// What one step came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rewritten {
     /// There is nothing to do now.
     Nothing,
-    /// Something was looked at or sealed anew, and more may follow.
+    /// Something was done, and more may follow.
     Some,
-    /// A tenant's older data keys are destroyed.
-    Destroyed {
-        /// Whose.
-        tenant: TenantId,
-        /// Which ones.
-        versions: Vec<u32>,
-    },
 }
+
+/// Told whose data keys of which versions are about to be destroyed. Its error keeps them, and they are tried again.
+pub type Destroying<'a> = dyn FnMut(&TenantId, &[u32]) -> Result<(), StoreError> + 'a;
 
 /// The data keys of a tenant, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -172,12 +169,12 @@ impl Store {
         })
     }
 
-    /// Does one small step of the rotations that are not finished. How often it is called is how fast they go. Blocks
-    /// on the disk.
+    /// Does one small step of the rotations that are not finished. How often it is called is how fast they go.
+    /// `destroying` is told before older keys are destroyed. Blocks on the disk.
     ///
     /// # Errors
-    /// When something cannot be read or written.
-    pub fn rewrite_some(&self) -> Result<Rewritten, StoreError> {
+    /// When something cannot be read or written, and what `destroying` says.
+    pub fn rewrite_some(&self, destroying: &mut Destroying<'_>) -> Result<Rewritten, StoreError> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
@@ -185,14 +182,10 @@ impl Store {
         let mut finished = None;
         let mut outcome = Rewritten::Nothing;
         for (tenant, job) in jobs.iter_mut() {
-            match self.inner.step(tenant, job)? {
+            match self.inner.step(tenant, job, destroying)? {
                 Step::Waits => {}
                 Step::Went => {
                     outcome = Rewritten::Some;
-                    break;
-                }
-                Step::Destroyed(versions) => {
-                    outcome = Rewritten::Destroyed { tenant: tenant.clone(), versions };
                     break;
                 }
                 Step::Over => {
@@ -214,8 +207,6 @@ enum Step {
     Waits,
     /// There may be more.
     Went,
-    /// Everything is sealed with the newest key, these are gone.
-    Destroyed(Vec<u32>),
     /// The rotation is finished.
     Over,
 }
@@ -226,7 +217,7 @@ impl Inner {
         self.writing.lock()
     }
 
-    fn step(&self, tenant: &TenantId, job: &mut Job) -> Result<Step, StoreError> {
+    fn step(&self, tenant: &TenantId, job: &mut Job, destroying: &mut Destroying<'_>) -> Result<Step, StoreError> {
         // Whose key was destroyed has nothing left to rewrite.
         let Some((keys, directory)) = self.registry.read().data_keys(tenant) else { return Ok(Step::Over) };
         let newest = keys.ring().versions().next();
@@ -262,7 +253,9 @@ impl Inner {
                 };
             }
             Stage::Log(releases, from) => {
-                let Some(release) = releases.front().copied() else { return self.finish(tenant, job, &directory) };
+                let Some(release) = releases.front().copied() else {
+                    return self.finish(tenant, job, &directory, destroying);
+                };
                 let first = (*from).max(self.trimmed.load(Ordering::SeqCst));
                 let from = layout::log_key(job.tenant, release, first);
                 let end = layout::log_key(job.tenant, release, u64::MAX);
@@ -379,7 +372,13 @@ impl Inner {
     }
 
     /// Destroys the older keys, once everything that was sealed anew is on the disk.
-    fn finish(&self, tenant: &TenantId, job: &mut Job, directory: &KeyDirectory) -> Result<Step, StoreError> {
+    fn finish(
+        &self,
+        tenant: &TenantId,
+        job: &mut Job,
+        directory: &KeyDirectory,
+        destroying: &mut Destroying<'_>,
+    ) -> Result<Step, StoreError> {
         if job.damaged > 0 {
             tracing::error!(
                 %tenant,
@@ -394,11 +393,13 @@ impl Inner {
         let Some(mut keys) = directory.load(job.tenant, tenant)? else { return Ok(Step::Over) };
         keys.sort_by_key(|(version, _)| *version);
         let newest = keys.pop();
+        let destroyed: Vec<_> = keys.iter().map(|(version, _)| *version).collect();
+        // Before: a crash in between leaves an entry that is made twice, never a key that is gone and in no entry.
+        destroying(tenant, &destroyed)?;
         let stored = directory.store(job.tenant, tenant, &newest.into_iter().collect());
         stored.inspect_err(|error| self.fail_if_unsynced(error))?;
-        let destroyed = keys.iter().map(|(version, _)| *version).collect();
         tracing::info!(%tenant, records = job.rewritten, "all records are sealed with the new data key, the old one is destroyed");
         job.stage = Stage::Done(Instant::now());
-        Ok(Step::Destroyed(destroyed))
+        Ok(Step::Went)
     }
 }

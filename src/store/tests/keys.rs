@@ -37,10 +37,14 @@ fn sealed_with(house: &House, release: &Release) -> (Vec<u32>, Vec<u32>) {
     (records, log)
 }
 
+fn step(store: &Store) -> Result<Rewritten, StoreError> {
+    store.rewrite_some(&mut |_, _| Ok(()))
+}
+
 /// Goes on until nothing is left to do.
 fn rewrite(store: &Store) {
     for _ in 0..SLOWLY {
-        if store.rewrite_some().expect("a step") == Rewritten::Nothing {
+        if step(store).expect("a step") == Rewritten::Nothing {
             return;
         }
     }
@@ -136,7 +140,7 @@ fn a_rotated_data_key_seals_at_once_and_the_old_one_goes_when_nothing_needs_it()
     assert_eq!(sealed_with(&house, &other), (vec![], vec![1]));
     let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
     assert_eq!((state.current, state.older, state.damaged), (2, vec![], 0));
-    assert_eq!(house.store.rewrite_some(), Ok(Rewritten::Nothing));
+    assert_eq!(step(&house.store), Ok(Rewritten::Nothing));
     assert_eq!(house.store.read_log(&acme, 0, 999).map(|records| records.len()), Ok(242));
     house.crash();
 
@@ -151,6 +155,42 @@ fn a_rotated_data_key_seals_at_once_and_the_old_one_goes_when_nothing_needs_it()
     for session in &sessions[..2] {
         assert_eq!(house.found(session).map(|found| &found.session), Some(session), "the log is replayed");
     }
+}
+
+#[test]
+fn a_key_is_destroyed_only_after_that_was_told() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let acme = house.release("acme");
+    let mut a = session(1);
+    house.log(&acme, &mut a, 1);
+    house.record(&acme, &a);
+    assert_eq!(house.store.rotate_data_key(&tenant("acme")), Ok(2));
+    let directory = house.store.inner.registry.read().data_keys(&tenant("acme")).expect("there are keys").1;
+    let in_file = || {
+        let keys = directory.load(acme.tenant(), &tenant("acme")).expect("opens").expect("is there");
+        keys.into_iter().map(|(version, _)| version).collect::<Vec<_>>()
+    };
+    let mut told = Vec::new();
+    for refusals in (0..2).rev() {
+        for _ in 0..SLOWLY {
+            let step = house.store.rewrite_some(&mut |tenant, versions| {
+                told.push((tenant.clone(), versions.to_vec(), in_file()));
+                if refusals > 0 { Err(StoreError::WriterClosed) } else { Ok(()) }
+            });
+            match step {
+                Ok(Rewritten::Some) => {}
+                Ok(Rewritten::Nothing) => break,
+                Err(error) => {
+                    assert_eq!((error, in_file()), (StoreError::WriterClosed, vec![1, 2]));
+                    break;
+                }
+            }
+        }
+    }
+    let once = (tenant("acme"), vec![1], vec![1, 2]);
+    assert_eq!(told, [once.clone(), once]);
+    assert_eq!(in_file(), [2]);
 }
 
 #[test]
@@ -189,7 +229,7 @@ fn a_rotation_goes_on_after_a_crash_wherever_it_was() {
     for steps in [0, 1, 2, 5] {
         let house = House::open(place.path());
         for _ in 0..steps {
-            house.store.rewrite_some().expect("a step");
+            step(&house.store).expect("a step");
         }
         for session in &sessions {
             assert!(house.store.load(&tenant("acme"), &session.id).is_ok_and(|found| found.is_some()));
