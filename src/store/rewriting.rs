@@ -33,6 +33,8 @@ const MOST_SEALED: usize = 50;
 const MOST_BYTES: usize = 256 * 1024;
 /// How long the old key stays in memory after its file is gone: a reader may hold a value it has read before.
 const READERS: Duration = Duration::from_secs(60);
+/// When it is looked again whether damaged values were restored or erased.
+const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What one step came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +73,8 @@ struct Job {
     looked_at: u64,
     rewritten: u64,
     damaged: u64,
+    /// What was found when it was looked the last time, which is told until it is known better.
+    damaged_before: u64,
 }
 
 enum Stage {
@@ -82,8 +86,8 @@ enum Stage {
     Log(VecDeque<u32>, u64),
     /// The file holds the newest key alone.
     Done(Instant),
-    /// Damaged values are sealed with older keys.
-    Kept,
+    /// Damaged values are sealed with older keys. When it is looked again.
+    Kept(Instant),
 }
 
 /// A value sealed with an older key.
@@ -105,11 +109,21 @@ impl Rewriting {
         });
         Self(Mutex::new(unfinished.collect()))
     }
+
+    /// As if the time after which damaged values are looked at again were over.
+    #[cfg(test)]
+    pub(super) fn look_again(&self) {
+        for job in self.0.lock().values_mut() {
+            if let Stage::Kept(again) = &mut job.stage {
+                *again = Instant::now();
+            }
+        }
+    }
 }
 
 impl Job {
     const fn new(tenant: u32, stage: Stage) -> Self {
-        Self { tenant, stage, looked_at: 0, rewritten: 0, damaged: 0 }
+        Self { tenant, stage, looked_at: 0, rewritten: 0, damaged: 0, damaged_before: 0 }
     }
 }
 
@@ -165,7 +179,7 @@ impl Store {
             older: if is_done { Vec::new() } else { versions.collect() },
             looked_at: job.map_or(0, |job| job.looked_at),
             rewritten: job.map_or(0, |job| job.rewritten),
-            damaged: job.map_or(0, |job| job.damaged),
+            damaged: job.map_or(0, |job| job.damaged.max(job.damaged_before)),
         })
     }
 
@@ -284,7 +298,11 @@ impl Inner {
                 keys.keep_newest();
                 return Ok(Step::Over);
             }
-            Stage::Kept => return Ok(Step::Waits),
+            Stage::Kept(again) if Instant::now() < *again => return Ok(Step::Waits),
+            Stage::Kept(_) => {
+                let damaged_before = std::mem::take(&mut job.damaged);
+                *job = Job { damaged_before, ..Job::new(job.tenant, Stage::Sessions(Vec::new())) };
+            }
         }
         Ok(Step::Went)
     }
@@ -379,13 +397,15 @@ impl Inner {
         directory: &KeyDirectory,
         destroying: &mut Destroying<'_>,
     ) -> Result<Step, StoreError> {
+        job.damaged_before = 0;
         if job.damaged > 0 {
             tracing::error!(
                 %tenant,
                 damaged = job.damaged,
-                "old records cannot be opened: the older data keys are kept until they are restored or erased"
+                "old records cannot be opened: the older data keys are kept until they are restored or erased, which is \
+                 looked at every hour"
             );
-            job.stage = Stage::Kept;
+            job.stage = Stage::Kept(Instant::now() + LOOK_AGAIN);
             return Ok(Step::Went);
         }
         let synced = self.db.flush_wal(true).map_err(StoreError::from);

@@ -304,13 +304,23 @@ fn a_damaged_record_keeps_the_old_key_and_stops_nothing() {
     assert_eq!((state.current, state.older, state.damaged), (2, vec![1], 1));
     assert!(matches!(house.store.load(&tenant("acme"), &a.id), Err(StoreError::Damaged { .. })));
     assert!(house.store.load(&tenant("acme"), &b.id).is_ok_and(|found| found.is_some()));
-    // Restored, it opens, and the next start finishes the rotation.
+    house.store.inner.rewriting.look_again();
+    assert_eq!(step(&house.store), Ok(Rewritten::Some), "it is looked again");
+    let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
+    assert_eq!((state.older, state.damaged), (vec![1], 1), "until it is known better");
+    rewrite(&house.store);
+    let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
+    assert_eq!((state.older, state.damaged), (vec![1], 1), "it is damaged still");
+    // Restored, it opens, and the rotation is finished when it is looked the next time.
     db.put_cf(sessions, key, whole).expect("is written");
     assert!(house.store.load(&tenant("acme"), &a.id).is_ok_and(|found| found.is_some()));
-    house.close();
-    let house = House::open(place.path());
+    rewrite(&house.store);
+    assert_eq!(house.store.data_key_versions(&tenant("acme")).map(|state| state.older), Ok(vec![1]));
+    house.store.inner.rewriting.look_again();
     rewrite(&house.store);
     let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
     assert_eq!((state.older, state.damaged), (vec![], 0));
+    house.close();
+    let house = House::open(place.path());
     assert_eq!(house.store.load(&tenant("acme"), &a.id).map(|found| found.map(|found| found.1)), Ok(Some(a)));
 }
