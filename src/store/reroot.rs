@@ -156,9 +156,35 @@ fn tenants(db: &DB) -> Result<Vec<(u32, TenantId)>, StoreError> {
         .collect()
 }
 
+/// RocksDB tells by the text alone that the lock file is taken: by another process, or by this one.
 fn in_use(error: StoreError) -> StoreError {
+    let is_lock = |text: &str| {
+        text.starts_with("IO error: While lock file") || text.starts_with("IO error: lock hold by current process")
+    };
     match error {
-        StoreError::Database(text) if text.contains("lock") => StoreError::InUse,
+        StoreError::Database(text) if is_lock(&text) => StoreError::InUse,
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_taken_lock_is_data_in_use() {
+        let database = |text: &str| StoreError::Database(text.to_owned());
+        for text in [
+            "IO error: While lock file: /var/lib/recalld/db/LOCK: Resource temporarily unavailable",
+            "IO error: lock hold by current process, acquire time 1790000000 acquiring thread 7: /x/LOCK: No locks",
+        ] {
+            assert_eq!(in_use(database(text)), StoreError::InUse, "{text}");
+        }
+        for text in [
+            "Corruption: block checksum mismatch: stored = 1, computed = 2 in /var/lib/recalld/db/000012.sst",
+            "IO error: No space left on device: While open a file for appending: /srv/block/db/LOG",
+        ] {
+            assert_eq!(in_use(database(text)), database(text));
+        }
     }
 }
