@@ -1,5 +1,4 @@
-//! Calls that a switch does not have any more (`calls.sync`, PRODUCT.md 5.1): which calls it has reported, and the end
-//! of those it has lost.
+//! Which calls a switch has reported, and the end of those that it does not have any more (`calls.sync`, PRODUCT.md 5.1).
 
 use std::sync::Arc;
 
@@ -23,10 +22,33 @@ pub struct Reported {
     pub reopened: bool,
 }
 
+/// Who has reported an active call, seen from a leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reporter {
+    /// Another peer of the same switch.
+    Switch,
+    /// The same peer.
+    Peer,
+}
+
 /// Calls that are ended at the same time: a switch that comes back empty must not crowd out the others.
 const AT_ONCE: usize = 512;
 
 impl Directory {
+    /// Who of the leg's switch has reported an active call. None if nobody of it has, or if the call is not durable yet.
+    #[must_use]
+    pub fn reporter(&self, tenant: &TenantId, call: &CallId, leg: &Leg) -> Option<Reporter> {
+        let view = self.call_slot(tenant, call)?.session()?.view()?;
+        let of = |known: &Leg| {
+            (known.switch == leg.switch).then_some(if known.peer == leg.peer {
+                Reporter::Peer
+            } else {
+                Reporter::Switch
+            })
+        };
+        view.call(call)?.legs.iter().filter_map(of).max()
+    }
+
     /// The active calls with this leg that were not started after a time. Walks over all active sessions.
     #[must_use]
     pub fn calls_of(&self, leg: &Leg, at: Timestamp) -> Vec<Reported> {

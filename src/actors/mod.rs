@@ -45,7 +45,7 @@ pub use call_actor::{Caller, StartCall};
 pub use clock::{Clock, WallClock};
 pub use directory::{Counts, Directory, DirectoryOptions, Glance, Scope};
 pub use first_contact::{CallerKeys, KnownCaller};
-pub use lost::Reported;
+pub use lost::{Reported, Reporter};
 pub use publisher::{Filter, Publisher};
 pub use reply::{Outcome, Reply, Wake, Wakes};
 pub use requests::{CallView, SessionView};

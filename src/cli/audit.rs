@@ -197,6 +197,13 @@ fn told(verdict: &Value, against_head: bool) -> String {
                 .to_owned()
         });
     }
+    if let Some(up_to) = verdict.get("unproved_up_to").and_then(Value::as_u64) {
+        lines.push(format!(
+            "entries up to {} have the key of an earlier root key, and where they ended was not noted when it was \
+             replaced: whoever has that root key can have written them",
+            words::count(up_to)
+        ));
+    }
     lines.push(format!("head {}", verdict.get("head").and_then(Value::as_str).unwrap_or_default()));
     lines.join("\n")
 }
@@ -274,6 +281,10 @@ mod tests {
         let sound = json!({"sound": true, "entries": 1234, "head": "1234:00", "fault_count": 0, "faults": []});
         assert!(told(&sound, false).contains("1,234 entries") && told(&sound, false).contains("--head"));
         assert!(told(&sound, true).contains("none was cut off"));
+        assert!(!told(&sound, true).contains("earlier root key"));
+        let mut unproved = sound.clone();
+        unproved["unproved_up_to"] = json!(1_000);
+        assert!(told(&unproved, true).contains("entries up to 1,000 have the key of an earlier root key"));
         let faults = json!({"sound": false, "entries": 3, "head": "3:00", "fault_count": 2,
             "faults": [{"sequence": 2, "what": "this entry was changed"}]});
         let text = told(&faults, true);

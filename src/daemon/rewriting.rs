@@ -8,7 +8,7 @@ use actix_rt::task::spawn_blocking;
 
 use crate::actors::Directory;
 use crate::privacy::audit::{Audit, AuditError, Entry, What, Who};
-use crate::store::Rewritten;
+use crate::store::{Rewritten, StoreError};
 
 /// Between two steps while there is something to do; a step seals 50 records.
 const STEP_EVERY: Duration = Duration::from_millis(25);
@@ -32,7 +32,7 @@ async fn step(directory: &Arc<Directory>, audit: &Arc<Audit>) -> Duration {
     }
     let (directory, audit) = (directory.clone(), audit.clone());
     match spawn_blocking(move || go_one_step(&directory, &audit)).await {
-        Ok(Ok(Rewritten::Some | Rewritten::Destroyed { .. })) => STEP_EVERY,
+        Ok(Ok(Rewritten::Some)) => STEP_EVERY,
         Ok(Ok(Rewritten::Nothing)) => LOOK_EVERY,
         Ok(Err(error)) => {
             tracing::error!("old records cannot be sealed anew, it is tried again in a minute: {error}");
@@ -45,14 +45,16 @@ async fn step(directory: &Arc<Directory>, audit: &Arc<Audit>) -> Duration {
     }
 }
 
-/// Done as a whole also when the daemon ends meanwhile: what was destroyed is in the audit log.
-fn go_one_step(directory: &Directory, audit: &Audit) -> Result<Rewritten, AuditError> {
-    let outcome = directory.store().rewrite_some()?;
-    if let Rewritten::Destroyed { tenant, versions } = &outcome {
+/// Done as a whole also when the daemon ends meanwhile. What is to be destroyed is in the audit log before it is gone.
+fn go_one_step(directory: &Directory, audit: &Audit) -> Result<Rewritten, StoreError> {
+    directory.store().rewrite_some(&mut |tenant, versions| {
         for version in versions.iter().copied() {
             let entry = Entry::new(Who::Daemon, What::DataKeyDestroyed { version });
-            audit.record_blocking(entry.of_tenant(tenant))?;
+            audit.record_blocking(entry.of_tenant(tenant)).map_err(|error| match error {
+                AuditError::Store(error) => error,
+                AuditError::Closed => StoreError::WriterClosed,
+            })?;
         }
-    }
-    Ok(outcome)
+        Ok(())
+    })
 }

@@ -7,8 +7,8 @@ use rocksdb::{DB, Direction, IteratorMode, Options, WriteBatch};
 
 use super::error::StoreError;
 use super::families::{AUDIT, KEYS, family};
-use super::former_keys::FormerKeys;
-use super::wrapping::{PlainKey, Wrapping};
+use super::former_keys::{FormerAuditKey, FormerKeys};
+use super::wrapping::Wrapping;
 use super::{Store, layout, sync_write};
 
 /// One row of the audit log.
@@ -58,8 +58,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn last_audit(&self) -> Result<Option<AuditRow>, StoreError> {
-        let mut rows = self.inner.db.iterator_cf(family(&self.inner.db, AUDIT)?, IteratorMode::End);
-        rows.next().map(|entry| row(entry?)).transpose()
+        last_row(&self.inner.db)
     }
 }
 
@@ -82,7 +81,7 @@ impl OfflineAudit {
     ///
     /// # Errors
     /// When they cannot be read, or unwrapped with this key.
-    pub fn former_audit_keys(&self, wrapping_key: &[u8; 32]) -> Result<Vec<PlainKey>, StoreError> {
+    pub fn former_audit_keys(&self, wrapping_key: &[u8; 32]) -> Result<Vec<FormerAuditKey>, StoreError> {
         FormerKeys::load(&self.0)?.unwrap(&Wrapping::new(wrapping_key))
     }
 
@@ -93,6 +92,11 @@ impl OfflineAudit {
     pub fn read_audit(&self, after: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {
         rows_behind(&self.0, after, limit)
     }
+}
+
+pub(super) fn last_row(db: &DB) -> Result<Option<AuditRow>, StoreError> {
+    let mut rows = db.iterator_cf(family(db, AUDIT)?, IteratorMode::End);
+    rows.next().map(|entry| row(entry?)).transpose()
 }
 
 fn rows_behind(db: &DB, after: u64, limit: usize) -> Result<Vec<AuditRow>, StoreError> {

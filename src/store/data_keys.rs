@@ -88,14 +88,14 @@ pub(super) fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StoreError>
     let mut file =
         File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary).map_err(failed)?;
     file.write_all(bytes).map_err(failed)?;
-    file.sync_all().map_err(failed)?;
+    file.sync_all().map_err(|error| StoreError::unsynced(path, error))?;
     fs::rename(&temporary, path).map_err(failed)?;
     sync_directory(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Makes the names in a directory durable: a file that was synced is still lost with its name.
 pub(super) fn sync_directory(path: &Path) -> Result<(), StoreError> {
-    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| StoreError::io(path, error))
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(|error| StoreError::unsynced(path, error))
 }
 
 #[cfg(test)]

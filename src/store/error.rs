@@ -16,6 +16,14 @@ pub enum StoreError {
         /// What the system said.
         what: String,
     },
+    /// Something was written and could not be synced: after a power loss it may be there or not.
+    #[error("{path}: it was written and cannot be synced ({what}): look at the disk")]
+    Unsynced {
+        /// What was written.
+        path: String,
+        /// What the system said.
+        what: String,
+    },
     /// `[keys] root` is not the key this data was written with.
     #[error("the root key is not the one this data directory was made with: give the right key, nothing was changed")]
     WrongRootKey,
@@ -85,6 +93,10 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn io(path: &Path, error: impl std::fmt::Display) -> Self {
         Self::Io { path: path.display().to_string(), what: error.to_string() }
+    }
+
+    pub(super) fn unsynced(path: &Path, error: impl std::fmt::Display) -> Self {
+        Self::Unsynced { path: path.display().to_string(), what: error.to_string() }
     }
 }
 

@@ -65,6 +65,7 @@ use zeroize::Zeroizing;
 pub use audit::{AuditRow, OfflineAudit};
 pub use error::StoreError;
 pub use expiry::{Due, DueCursor};
+pub use former_keys::FormerAuditKey;
 pub use metrics::{Histogram, StoreMetrics};
 pub use pseudonym_keys::{AliasCounts, PseudonymVersion};
 pub use read::{Cached, Figures, LogRecord};
@@ -72,7 +73,7 @@ pub use recovery::{Damage, Recovered, RecoveredSession};
 pub use release::{Release, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
 pub use retention::{ScanCursor, Scanned};
-pub use rewriting::{DataKeyVersions, Rewritten};
+pub use rewriting::{DataKeyVersions, Destroying, Rewritten};
 pub use space::free_bytes;
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 
@@ -189,7 +190,7 @@ impl Store {
         if let Err(error @ StoreError::Database(_)) = &registered {
             self.inner.fail(error.clone());
         }
-        registered
+        registered.inspect_err(|error| self.inner.fail_if_unsynced(error))
     }
 
     /// Random bytes made with the data: a cursor of another database is recognised by them.
@@ -226,6 +227,13 @@ impl Inner {
             if let Some(told) = &self.on_failure {
                 told(&error);
             }
+        }
+    }
+
+    /// The same for a file beside the database, of which nobody can say whether it is on the disk.
+    fn fail_if_unsynced(&self, error: &StoreError) {
+        if matches!(error, StoreError::Unsynced { .. }) {
+            self.fail(error.clone());
         }
     }
 }

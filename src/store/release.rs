@@ -158,7 +158,14 @@ impl Registry {
         for (number, value) in meta::numbered(db, TENANT_PREFIX)? {
             let id: TenantId = text(&value)?.parse().map_err(|_| UNREADABLE)?;
             let keys = match registry.directory.load(number, &id) {
-                Ok(keys) => keys.and_then(|keys| DataKeys::new(&keys, registry.nonces.clone())),
+                Ok(None) => None,
+                Ok(Some(keys)) => {
+                    let usable = DataKeys::new(&keys, registry.nonces.clone());
+                    if usable.is_none() {
+                        tracing::error!(tenant = %id, "its key file holds no key, or two of one version: restore it from a backup");
+                    }
+                    usable
+                }
                 // One tenant's broken key file must not keep the others from starting.
                 Err(error @ StoreError::KeyMissing(_)) => {
                     tracing::error!(tenant = %id, "{error}");

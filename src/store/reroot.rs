@@ -5,7 +5,7 @@
 //! 1. The stamp beside the database names the new key too. From here on no daemon starts on the data.
 //! 2. Each data key is wrapped anew, its file replaced as a whole.
 //! 3. In one batch: keys that were derived are stored, wrapped by the new key (pseudonym keys, and that of the audit log so
-//!    far); stored ones are wrapped anew; the database is known by the new key.
+//!    far with its head); stored ones are wrapped anew; the database is known by the new key.
 //! 4. The stamp names the new key alone.
 
 use std::path::PathBuf;
@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use rocksdb::{DB, WriteBatch};
 use zeroize::Zeroizing;
 
+use super::audit::{self, AuditRow};
 use super::data_keys::KeyDirectory;
 use super::error::StoreError;
 use super::families;
-use super::former_keys::FormerKeys;
+use super::former_keys::{FormerAuditKey, FormerKeys};
 use super::meta::{self, Stamp, TENANT_PREFIX};
 use super::pseudonym_keys::{self, Row};
 use super::wrapping::Wrapping;
@@ -35,6 +36,8 @@ pub struct Reroot<'a> {
     pub derive: &'a dyn Fn(&TenantId, u32) -> Zeroizing<[u8; 32]>,
     /// What the audit log was authenticated with so far.
     pub audit_key: Zeroizing<[u8; 32]>,
+    /// The head that the last row of the audit log makes: later ones with `audit_key` are not the daemon's.
+    pub audit_end: &'a dyn Fn(Option<&AuditRow>) -> String,
 }
 
 /// What was done.
@@ -130,7 +133,9 @@ impl Reroot<'_> {
             let row = Row::load(db, *number)?;
             pseudonym_keys::reroot(row, (*number, tenant), &old, &new, self.derive)?.put(db, *number, &mut batch)?;
         }
-        FormerKeys::load(db)?.reroot(&self.audit_key, &old, &new)?.put(db, &mut batch)?;
+        let end = (self.audit_end)(audit::last_row(db)?.as_ref());
+        let last = FormerAuditKey { key: self.audit_key.clone(), end: Some(end) };
+        FormerKeys::load(db)?.reroot(last, &old, &new)?.put(db, &mut batch)?;
         meta::put_key_check(db, &mut batch, &self.new.check_value)?;
         Ok(batch)
     }
@@ -151,9 +156,35 @@ fn tenants(db: &DB) -> Result<Vec<(u32, TenantId)>, StoreError> {
         .collect()
 }
 
+/// RocksDB tells by the text alone that the lock file is taken: by another process, or by this one.
 fn in_use(error: StoreError) -> StoreError {
+    let is_lock = |text: &str| {
+        text.starts_with("IO error: While lock file") || text.starts_with("IO error: lock hold by current process")
+    };
     match error {
-        StoreError::Database(text) if text.contains("lock") => StoreError::InUse,
+        StoreError::Database(text) if is_lock(&text) => StoreError::InUse,
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_taken_lock_is_data_in_use() {
+        let database = |text: &str| StoreError::Database(text.to_owned());
+        for text in [
+            "IO error: While lock file: /var/lib/recalld/db/LOCK: Resource temporarily unavailable",
+            "IO error: lock hold by current process, acquire time 1790000000 acquiring thread 7: /x/LOCK: No locks",
+        ] {
+            assert_eq!(in_use(database(text)), StoreError::InUse, "{text}");
+        }
+        for text in [
+            "Corruption: block checksum mismatch: stored = 1, computed = 2 in /var/lib/recalld/db/000012.sst",
+            "IO error: No space left on device: While open a file for appending: /srv/block/db/LOG",
+        ] {
+            assert_eq!(in_use(database(text)), database(text));
+        }
     }
 }

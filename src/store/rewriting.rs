@@ -6,7 +6,8 @@
 //! 1. The key file holds old and new key. A crash from here on goes on with the rewriting at the next start.
 //! 2. The new key seals. What was sealed with the old one before is awaited until it is in the database.
 //! 3. Each record and log record with an old key is sealed anew, unless it was replaced in the meantime.
-//! 4. The key file holds the new key alone.
+//! 4. That the old key is destroyed is in the audit log.
+//! 5. The key file holds the new key alone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Weak;
@@ -32,22 +33,20 @@ const MOST_SEALED: usize = 50;
 const MOST_BYTES: usize = 256 * 1024;
 /// How long the old key stays in memory after its file is gone: a reader may hold a value it has read before.
 const READERS: Duration = Duration::from_secs(60);
+/// When it is looked again whether damaged values were restored or erased.
+const LOOK_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What one step came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rewritten {
     /// There is nothing to do now.
     Nothing,
-    /// Something was looked at or sealed anew, and more may follow.
+    /// Something was done, and more may follow.
     Some,
-    /// A tenant's older data keys are destroyed.
-    Destroyed {
-        /// Whose.
-        tenant: TenantId,
-        /// Which ones.
-        versions: Vec<u32>,
-    },
 }
+
+/// Told whose data keys of which versions are about to be destroyed. Its error keeps them, and they are tried again.
+pub type Destroying<'a> = dyn FnMut(&TenantId, &[u32]) -> Result<(), StoreError> + 'a;
 
 /// The data keys of a tenant, for operators.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +73,8 @@ struct Job {
     looked_at: u64,
     rewritten: u64,
     damaged: u64,
+    /// What was found when it was looked the last time, which is told until it is known better.
+    damaged_before: u64,
 }
 
 enum Stage {
@@ -85,8 +86,8 @@ enum Stage {
     Log(VecDeque<u32>, u64),
     /// The file holds the newest key alone.
     Done(Instant),
-    /// Damaged values are sealed with older keys.
-    Kept,
+    /// Damaged values are sealed with older keys. When it is looked again.
+    Kept(Instant),
 }
 
 /// A value sealed with an older key.
@@ -108,11 +109,21 @@ impl Rewriting {
         });
         Self(Mutex::new(unfinished.collect()))
     }
+
+    /// As if the time after which damaged values are looked at again were over.
+    #[cfg(test)]
+    pub(super) fn look_again(&self) {
+        for job in self.0.lock().values_mut() {
+            if let Stage::Kept(again) = &mut job.stage {
+                *again = Instant::now();
+            }
+        }
+    }
 }
 
 impl Job {
     const fn new(tenant: u32, stage: Stage) -> Self {
-        Self { tenant, stage, looked_at: 0, rewritten: 0, damaged: 0 }
+        Self { tenant, stage, looked_at: 0, rewritten: 0, damaged: 0, damaged_before: 0 }
     }
 }
 
@@ -121,7 +132,8 @@ impl Store {
     /// records are sealed anew by [`Store::rewrite_some`].
     ///
     /// # Errors
-    /// When the tenant is unknown, its key is gone, or the new one cannot be written: then nothing has changed.
+    /// When the tenant is unknown, its key is gone, or the new one cannot be written: then nothing has changed. When it
+    /// cannot be synced: then nothing is written any more, as after any failed sync.
     pub fn rotate_data_key(&self, tenant: &TenantId) -> Result<u32, StoreError> {
         if let Some(failure) = self.failure() {
             return Err(failure);
@@ -132,10 +144,12 @@ impl Store {
         let number = number.ok_or_else(|| StoreError::UnknownTenant(tenant.clone()))?;
         let (keys, directory) = self.inner.registry.read().data_keys(tenant).ok_or_else(missing)?;
         let mut all = directory.load(number, tenant)?.ok_or_else(missing)?;
-        let version = keys.ring().versions().next().unwrap_or_default().checked_add(1).ok_or_else(missing)?;
+        // The file may hold a version that does not seal here yet: none is ever given twice.
+        let known = all.iter().map(|(version, _)| *version).chain(keys.ring().versions()).max();
+        let version = known.unwrap_or_default().checked_add(1).ok_or_else(missing)?;
         let key = random_key()?;
         all.push((version, key.clone()));
-        directory.store(number, tenant, &all)?;
+        directory.store(number, tenant, &all).inspect_err(|error| self.inner.fail_if_unsynced(error))?;
         let before = keys.add(version, &key);
         let mut awaited = match jobs.remove(tenant).map(|job| job.stage) {
             Some(Stage::Awaiting(awaited)) => awaited,
@@ -165,16 +179,16 @@ impl Store {
             older: if is_done { Vec::new() } else { versions.collect() },
             looked_at: job.map_or(0, |job| job.looked_at),
             rewritten: job.map_or(0, |job| job.rewritten),
-            damaged: job.map_or(0, |job| job.damaged),
+            damaged: job.map_or(0, |job| job.damaged.max(job.damaged_before)),
         })
     }
 
-    /// Does one small step of the rotations that are not finished. How often it is called is how fast they go. Blocks
-    /// on the disk.
+    /// Does one small step of the rotations that are not finished. How often it is called is how fast they go.
+    /// `destroying` is told before older keys are destroyed. Blocks on the disk.
     ///
     /// # Errors
-    /// When something cannot be read or written.
-    pub fn rewrite_some(&self) -> Result<Rewritten, StoreError> {
+    /// When something cannot be read or written, and what `destroying` says.
+    pub fn rewrite_some(&self, destroying: &mut Destroying<'_>) -> Result<Rewritten, StoreError> {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
@@ -182,14 +196,10 @@ impl Store {
         let mut finished = None;
         let mut outcome = Rewritten::Nothing;
         for (tenant, job) in jobs.iter_mut() {
-            match self.inner.step(tenant, job)? {
+            match self.inner.step(tenant, job, destroying)? {
                 Step::Waits => {}
                 Step::Went => {
                     outcome = Rewritten::Some;
-                    break;
-                }
-                Step::Destroyed(versions) => {
-                    outcome = Rewritten::Destroyed { tenant: tenant.clone(), versions };
                     break;
                 }
                 Step::Over => {
@@ -211,8 +221,6 @@ enum Step {
     Waits,
     /// There may be more.
     Went,
-    /// Everything is sealed with the newest key, these are gone.
-    Destroyed(Vec<u32>),
     /// The rotation is finished.
     Over,
 }
@@ -223,7 +231,7 @@ impl Inner {
         self.writing.lock()
     }
 
-    fn step(&self, tenant: &TenantId, job: &mut Job) -> Result<Step, StoreError> {
+    fn step(&self, tenant: &TenantId, job: &mut Job, destroying: &mut Destroying<'_>) -> Result<Step, StoreError> {
         // Whose key was destroyed has nothing left to rewrite.
         let Some((keys, directory)) = self.registry.read().data_keys(tenant) else { return Ok(Step::Over) };
         let newest = keys.ring().versions().next();
@@ -259,7 +267,9 @@ impl Inner {
                 };
             }
             Stage::Log(releases, from) => {
-                let Some(release) = releases.front().copied() else { return self.finish(tenant, job, &directory) };
+                let Some(release) = releases.front().copied() else {
+                    return self.finish(tenant, job, &directory, destroying);
+                };
                 let first = (*from).max(self.trimmed.load(Ordering::SeqCst));
                 let from = layout::log_key(job.tenant, release, first);
                 let end = layout::log_key(job.tenant, release, u64::MAX);
@@ -288,7 +298,11 @@ impl Inner {
                 keys.keep_newest();
                 return Ok(Step::Over);
             }
-            Stage::Kept => return Ok(Step::Waits),
+            Stage::Kept(again) if Instant::now() < *again => return Ok(Step::Waits),
+            Stage::Kept(_) => {
+                let damaged_before = std::mem::take(&mut job.damaged);
+                *job = Job { damaged_before, ..Job::new(job.tenant, Stage::Sessions(Vec::new())) };
+            }
         }
         Ok(Step::Went)
     }
@@ -376,14 +390,22 @@ impl Inner {
     }
 
     /// Destroys the older keys, once everything that was sealed anew is on the disk.
-    fn finish(&self, tenant: &TenantId, job: &mut Job, directory: &KeyDirectory) -> Result<Step, StoreError> {
+    fn finish(
+        &self,
+        tenant: &TenantId,
+        job: &mut Job,
+        directory: &KeyDirectory,
+        destroying: &mut Destroying<'_>,
+    ) -> Result<Step, StoreError> {
+        job.damaged_before = 0;
         if job.damaged > 0 {
             tracing::error!(
                 %tenant,
                 damaged = job.damaged,
-                "old records cannot be opened: the older data keys are kept until they are restored or erased"
+                "old records cannot be opened: the older data keys are kept until they are restored or erased, which is \
+                 looked at every hour"
             );
-            job.stage = Stage::Kept;
+            job.stage = Stage::Kept(Instant::now() + LOOK_AGAIN);
             return Ok(Step::Went);
         }
         let synced = self.db.flush_wal(true).map_err(StoreError::from);
@@ -391,10 +413,13 @@ impl Inner {
         let Some(mut keys) = directory.load(job.tenant, tenant)? else { return Ok(Step::Over) };
         keys.sort_by_key(|(version, _)| *version);
         let newest = keys.pop();
-        directory.store(job.tenant, tenant, &newest.into_iter().collect())?;
-        let destroyed = keys.iter().map(|(version, _)| *version).collect();
+        let destroyed: Vec<_> = keys.iter().map(|(version, _)| *version).collect();
+        // Before: a crash in between leaves an entry that is made twice, never a key that is gone and in no entry.
+        destroying(tenant, &destroyed)?;
+        let stored = directory.store(job.tenant, tenant, &newest.into_iter().collect());
+        stored.inspect_err(|error| self.fail_if_unsynced(error))?;
         tracing::info!(%tenant, records = job.rewritten, "all records are sealed with the new data key, the old one is destroyed");
         job.stage = Stage::Done(Instant::now());
-        Ok(Step::Destroyed(destroyed))
+        Ok(Step::Went)
     }
 }

@@ -13,7 +13,7 @@ use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::domain::ids::SessionId;
 
@@ -104,6 +104,12 @@ pub(super) struct DataKeys {
 /// holds its ring until it is handed to the database: a version is not destroyed before that.
 pub(super) struct Ring(Vec<(u32, XChaCha20Poly1305)>);
 
+/// A cipher holds its key. That it wipes it is a feature of its crate which could be lost unseen.
+const _: fn() = || {
+    fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<XChaCha20Poly1305>();
+};
+
 impl std::fmt::Debug for Ring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Ring(hidden)")
@@ -150,12 +156,15 @@ pub(super) fn key_version(sealed: &[u8]) -> Option<u32> {
 }
 
 impl DataKeys {
-    /// None without any key.
+    /// None without any key, and none if two keys have the same version: what is sealed with one of them would not open
+    /// with the other.
     pub(super) fn new(keys: &[(u32, Zeroizing<[u8; 32]>)], nonces: Arc<Nonces>) -> Option<Self> {
         let mut versions: Vec<_> =
             keys.iter().map(|(version, key)| (*version, XChaCha20Poly1305::new((&**key).into()))).collect();
         versions.sort_by_key(|(version, _)| *version);
-        (!versions.is_empty()).then(|| Self { ring: Arc::new(ArcSwap::from_pointee(Ring(versions))), nonces })
+        let is_unique = versions.is_sorted_by(|(one, _), (other, _)| one < other);
+        (is_unique && !versions.is_empty())
+            .then(|| Self { ring: Arc::new(ArcSwap::from_pointee(Ring(versions))), nonces })
     }
 
     /// The versions in use.
@@ -166,7 +175,11 @@ impl DataKeys {
     /// Seals with another key from now on, and gives the ring before: once nobody holds it, nothing is on its way any
     /// more that is sealed with an older key.
     pub(super) fn add(&self, version: u32, key: &[u8; 32]) -> Weak<Ring> {
-        let mut versions = self.ring.load().0.clone();
+        let before = self.ring.load();
+        // Growing would leave copies of the keys behind.
+        let mut versions = Vec::with_capacity(before.0.len() + 1);
+        versions.extend_from_slice(&before.0);
+        drop(before);
         versions.push((version, XChaCha20Poly1305::new(key.into())));
         versions.sort_by_key(|(version, _)| *version);
         Arc::downgrade(&self.ring.swap(Arc::new(Ring(versions))))
@@ -281,6 +294,15 @@ mod tests {
             .map(|version| (*version, Zeroizing::new([u8::try_from(*version).unwrap_or(u8::MAX); 32])))
             .collect();
         DataKeys::new(&keys, nonces).expect("there is a key")
+    }
+
+    #[test]
+    fn two_keys_of_one_version_are_no_keys() {
+        let all =
+            |versions: &[u32]| versions.iter().map(|version| (*version, Zeroizing::new([7; 32]))).collect::<Vec<_>>();
+        let made = |versions: &[u32]| DataKeys::new(&all(versions), Arc::new(Nonces::new().expect("random bytes")));
+        assert!(made(&[2, 1, 3]).is_some());
+        assert!(made(&[]).is_none() && made(&[2, 2]).is_none() && made(&[1, 3, 2, 1]).is_none());
     }
 
     fn sealed<T: Serialize>(keys: &DataKeys, content: &T) -> Vec<u8> {

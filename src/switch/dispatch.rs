@@ -13,6 +13,7 @@ use super::outlet::Outlet;
 use super::permits::{ConnectionPermits, Permit};
 use super::report::report;
 use super::sync::{self, Progress};
+use super::tenants::{self, OnItsWay};
 use super::trunk::{InForce, TrunkSettings};
 use crate::actors::{Directory, Glance, Outcome};
 use crate::domain::ids::{CallId, TenantId};
@@ -142,7 +143,7 @@ impl Dispatcher {
         let asker = self.asker(id, framing, deadline);
         let answer = Box::new(Answer::new(self.outlet.clone(), asker, content, trunk, permit));
         match event {
-            Event::Start(call) => directory.start_call(*call, answer),
+            Event::Start(call, on_its_way) => directory.start_call(*call, tenants::answer(answer, on_its_way)),
             Event::Happens { tenant, call, command } => directory.call_event(&tenant, &call, *command, answer),
             Event::Read { tenant, call } => directory.read_call(&tenant, &call, answer),
             Event::Unknown => Directory::refuse(answer, unknown_call()),
@@ -193,7 +194,7 @@ impl Dispatcher {
         id: &RequestId,
         framing: Framing,
     ) -> bool {
-        let Some(tenant) = tenant_of(directory, trunk, call) else {
+        let Some(tenant) = self.tenant_of(directory, trunk, call) else {
             self.refuse_request(Some(id), framing, &unknown_call());
             return true;
         };
@@ -219,14 +220,15 @@ impl Dispatcher {
         trunk: &TrunkSettings,
         method: Method<'_>,
     ) -> Result<(Content, Event), Refusal> {
-        let happens = |call: CallId, command: Command| match tenant_of(directory, trunk, &call).cloned() {
+        let happens = |call: CallId, command: Command| match self.tenant_of(directory, trunk, &call).cloned() {
             Some(tenant) => Event::Happens { tenant, call, command: Box::new(command) },
             None => Event::Unknown,
         };
         Ok(match method {
             Method::CallStart(start) => {
                 let start = report(directory, trunk, &self.link.name, self.peer, *start)?;
-                (Content::Context, Event::Start(Box::new(start)))
+                let on_its_way = tenants::begin(&self.link, directory, trunk, &start)?;
+                (Content::Context, Event::Start(Box::new(start), on_its_way))
             }
             Method::CallRinging { call, code } => {
                 (Content::Empty, happens(call.clone(), Command::Ringing { call, code }))
@@ -244,13 +246,21 @@ impl Dispatcher {
                 (Content::Revision, happens(call, Command::Change(change)))
             }
             Method::ContextGet { call } => {
-                let tenant = tenant_of(directory, trunk, &call).cloned();
+                let tenant = self.tenant_of(directory, trunk, &call).cloned();
                 (Content::Context, tenant.map_or(Event::Unknown, |tenant| Event::Read { tenant, call }))
             }
             Method::CallsSync(_) | Method::Ping => {
                 return Err(Refusal::new(Reason::Internal, "what is no event of a call is answered without an actor"));
             }
         })
+    }
+
+    /// None if the call is unknown.
+    fn tenant_of<'t>(&self, directory: &Directory, trunk: &'t TrunkSettings, call: &CallId) -> Option<&'t TenantId> {
+        match trunk.tenants() {
+            [only] => Some(only),
+            several => tenants::tenant_of(&self.link, directory, several, self.peer, call),
+        }
     }
 
     fn end(&self, call: CallId, cause: EndCause, code: Option<u16>) -> Command {
@@ -261,18 +271,10 @@ impl Dispatcher {
 
 /// What is to be done by the actors.
 enum Event {
-    Start(Box<crate::actors::StartCall>),
+    Start(Box<crate::actors::StartCall>, Option<OnItsWay>),
     Happens { tenant: TenantId, call: CallId, command: Box<Command> },
     Read { tenant: TenantId, call: CallId },
     Unknown,
-}
-
-/// The tenant of an active call: a switch with several tenants does not say which it is. None if the call is unknown.
-fn tenant_of<'t>(directory: &Directory, trunk: &'t TrunkSettings, call: &CallId) -> Option<&'t TenantId> {
-    match trunk.tenants() {
-        [only] => Some(only),
-        several => several.iter().find(|tenant| directory.has_call(tenant, call)),
-    }
 }
 
 fn unknown_call() -> Refusal {

@@ -9,6 +9,7 @@
 //! | `permits` | how much may be in progress |
 //! | `dispatch` | from a request to the actors |
 //! | `sync` | which calls a switch still has, and the end of those it has lost |
+//! | `tenants` | whose call a switch of several tenants speaks of |
 //! | `trunk` | what is configured of a link, and which release a call is for |
 //! | `report` | from `call.start` to a recognised caller |
 //! | `answer` | rendering answers |
@@ -23,6 +24,7 @@ mod outlet;
 mod permits;
 mod report;
 mod sync;
+mod tenants;
 mod trunk;
 
 use std::net::{SocketAddr, TcpListener};
@@ -39,6 +41,7 @@ use crate::config::{self, Config};
 use crate::domain::ids::SwitchName;
 use permits::Permits;
 use sync::Lists;
+use tenants::Starts;
 use trunk::Trunk;
 
 /// A link whose address is taken but not served yet.
@@ -88,6 +91,8 @@ struct Link {
     trunk: Trunk,
     /// Which calls its peers say they still have.
     lists: Lists,
+    /// Of a link with several tenants.
+    starts: Arc<Starts>,
     connections: AtomicUsize,
 }
 
@@ -130,6 +135,7 @@ pub fn serve(bound: Vec<Bound>, directory: &Arc<Directory>) -> std::io::Result<L
             shared: shared.clone(),
             trunk: Trunk::new(&switch, directory.settings()),
             lists: Lists::default(),
+            starts: Arc::default(),
             connections: AtomicUsize::new(0),
         });
         listener::spawn(listener, link.clone());

@@ -42,6 +42,16 @@ fn ways() -> Vec<Value> {
         ways.push(json!({"from": format!("<sip:+{spelled}@192.0.2.7;user=phone>")}));
     }
     ways.push(json!({"from": format!("\"{NAME}\" <sip:{DIGITS}@anonymous.invalid>")}));
+    // What no user can be read from asks all the same.
+    for from in [
+        "\"Anonymous\" <sip:anonymous.invalid>",
+        "<sip:anonymous>",
+        "<sip:anonymous@anonymous.invalid",
+        "\"Anonymous <sip:anonymous@192.0.2.7>",
+        "sip:x%zz@anonymous.invalid",
+    ] {
+        ways.push(json!({"from": from}));
+    }
     ways
 }
 

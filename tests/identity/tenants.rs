@@ -218,6 +218,61 @@ fn one_switch_reports_calls_of_several_tenants() {
 }
 
 #[test]
+fn a_call_id_that_two_tenants_share_means_the_call_that_this_switch_has_reported() {
+    let daemon = Daemon::with(config());
+    let (mut acme, mut globex) = edges(&daemon);
+    let mut shared = daemon.switch("shared", Framing::Netstring);
+    // Each switch has its own call `x` or `y`, at the tenant that is not the first and at the one that is.
+    for (call, foreign, foreign_number, own_number, own) in
+        [("x", &mut acme, NUMBER, OTHER_NUMBER, "globex"), ("y", &mut globex, OTHER_NUMBER, NUMBER, "acme")]
+    {
+        foreign.ok("call.start", &rpc::start_to(call, ANNA, foreign_number));
+        foreign.set(call, "session", json!({"of": "foreign"}));
+        let answers = shared.pipeline([
+            ("call.start", rpc::start_to(call, ANNA, own_number)),
+            ("variables.set", json!({"call_id": call, "set": {"of": "shared"}, "lifetime": "session"})),
+            ("call.answer", json!({"call_id": call})),
+            ("context.get", json!({"call_id": call})),
+        ]);
+        let answers: Vec<Value> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!((&answers[0]["tenant"], &answers[3]["tenant"]), (&json!(own), &json!(own)));
+        let context = shared.context(call);
+        assert_eq!((&context["tenant"], &context["variables"]["of"]), (&json!(own), &json!("shared")));
+        shared.end(call);
+        // What comes late is not about the call of somebody else.
+        for (method, params) in [
+            ("context.get", json!({"call_id": call})),
+            ("call.answer", json!({"call_id": call})),
+            ("variables.set", json!({"call_id": call, "set": {"of": "late"}})),
+        ] {
+            assert_eq!(shared.refused(method, &params), "unknown_call", "{method}");
+        }
+        shared.end(call);
+        let untouched = foreign.context(call);
+        assert_eq!((&untouched["active_calls"], &untouched["variables"]["of"]), (&json!(1), &json!("foreign")));
+    }
+    assert_eq!(daemon.http(KEY).get("/v1/calls/x").ok()["state"], "started");
+}
+
+#[test]
+fn a_switch_uses_a_call_id_for_one_of_its_tenants_at_a_time() {
+    let daemon = Daemon::with(config());
+    let mut shared = daemon.switch("shared", Framing::Netstring);
+    shared.ok("call.start", &rpc::start_to("a", ANNA, NUMBER));
+    assert_eq!(shared.refused("call.start", &rpc::start_to("a", ANNA, OTHER_NUMBER)), "call_id_in_use");
+    let again = shared.ok("call.start", &rpc::start_to("a", ANNA, NUMBER));
+    assert_eq!((&again["tenant"], &again["active_calls"]), (&json!("acme"), &json!(1)));
+    shared.end("a");
+    assert_eq!(shared.ok("call.start", &rpc::start_to("a", ANNA, OTHER_NUMBER))["tenant"], "globex");
+    // Also of two that are on their way together one is refused.
+    let two =
+        [("call.start", rpc::start_to("b", ANNA, NUMBER)), ("call.start", rpc::start_to("b", ANNA, OTHER_NUMBER))];
+    let answers = shared.pipeline(two);
+    assert_eq!(answers[0].as_ref().unwrap()["tenant"], "acme");
+    assert_eq!(answers[1].as_ref().unwrap_err().reason, "call_id_in_use");
+}
+
+#[test]
 fn a_tenant_that_is_removed_keeps_what_is_stored_and_the_operator_is_told() {
     let mut daemon = Daemon::with(config());
     let (mut acme, mut globex) = edges(&daemon);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ledger::{Callers, meanwhile};
-use crate::operator::{audited, done, older_data_keys, status};
+use crate::operator::{audited, done, key, older_data_keys, status};
 use crate::support::{Config, Daemon, wait};
 
 fn rotate_data(daemon: &Daemon) -> u64 {
@@ -90,4 +90,29 @@ fn a_rotation_of_a_data_key_goes_on_after_kill_9() {
     daemon.restart();
     callers.all_are_recognised(&daemon);
     assert_eq!(status(&daemon)["data"]["damaged"], 0);
+}
+
+#[test]
+fn a_rotation_that_cannot_be_synced_ends_the_daemon_and_no_version_is_given_twice() {
+    let mut daemon = Daemon::with(Config::default());
+    let mut callers = Callers::new("a", "", 20);
+    callers.round(&mut daemon.edge());
+    assert!(daemon.terminate().success());
+    // Of the directory of the keys only: the file itself is synced and in its place.
+    let keys = daemon.data_path().join("keys");
+    let fault = ["strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", keys.to_str().unwrap()];
+    let fault = fault.into_iter().chain(["-e", "inject=fsync:error=EIO"]).map(str::to_owned);
+    daemon.configure(|config| config.wrapper = fault.collect());
+    daemon.restart();
+    let failed = key(&daemon, &["rotate-data", "--tenant", "acme"]);
+    assert!(!failed.status.success(), "{failed:?}");
+    let status = daemon.wait_exit(wait::LONG).expect("a failed sync ends it");
+    assert_eq!(status.code(), Some(1), "{status}");
+    assert!(daemon.log().contains("cannot be synced"), "{}", daemon.log());
+    daemon.configure(|config| config.wrapper.clear());
+    daemon.restart();
+    callers.all_are_recognised(&daemon);
+    assert_eq!(rotate_data(&daemon), 3, "the file may hold the second");
+    are_destroyed(&daemon);
+    callers.all_are_recognised(&daemon);
 }

@@ -1,6 +1,9 @@
 //! Another root key (PRODUCT.md 3.3): the daemon is stopped, every session ID stays.
 
 use std::fs;
+use std::path::Path;
+
+use rocksdb::{DB, IteratorMode, Options};
 
 use crate::ledger::Callers;
 use crate::operator::{audit, audited, callers, new_root_key, older_data_keys, reroot, rotate};
@@ -68,4 +71,35 @@ fn another_root_key_keeps_every_session_and_later_keys_come_from_it() {
         assert_eq!(changed, 2, "told once each");
         daemon.kill();
     }
+}
+
+/// Removes entries of the audit log behind a number, as somebody can who writes to the disk.
+fn cut_off(database: &Path, after: u64) {
+    let families = DB::list_cf(&Options::default(), database).unwrap();
+    let db = DB::open_cf(&Options::default(), database, families).unwrap();
+    let audit = db.cf_handle("audit").unwrap();
+    for entry in db.iterator_cf(audit, IteratorMode::Start) {
+        let (key, _) = entry.unwrap();
+        if u64::from_be_bytes(key[..].try_into().unwrap()) > after {
+            db.delete_cf(audit, key).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_change_of_the_root_key_proves_the_audit_log_up_to_it() {
+    let mut daemon = Daemon::with(Config::default());
+    daemon.edge().start("1@lab", "+493023125101");
+    rotate(&daemon);
+    assert!(daemon.terminate().success());
+    let (old, new) = (daemon.place().join("root.key"), new_root_key(&daemon, "new.key"));
+    assert!(reroot(&daemon, &old, &new).status.success());
+    fs::rename(&new, &old).unwrap();
+    let verified = audit(&daemon, &["verify", "--offline"]);
+    assert!(verified.status.success() && !text(&verified).contains("earlier root key"), "{}", text(&verified));
+    // Without any head that was noted elsewhere.
+    cut_off(&daemon.data_path().join("db"), 1);
+    let verified = audit(&daemon, &["verify", "--offline"]);
+    assert!(!verified.status.success(), "{}", text(&verified));
+    assert!(text(&verified).contains("the last when the root key was changed, were cut off"), "{}", text(&verified));
 }

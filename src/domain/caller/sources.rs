@@ -139,8 +139,13 @@ fn is_user_id(id: &str) -> bool {
     id.len() <= MAX_USER_ID && !id.trim().is_empty() && !id.chars().any(char::is_control)
 }
 
-/// The addresses that count, each with its source, in the order of preference.
-struct Candidates<'a>(Vec<(CallerSource, Address<'a>)>);
+/// What of the headers counts.
+struct Candidates<'a> {
+    /// Each address with its source, in the order of preference.
+    addresses: Vec<(CallerSource, Address<'a>)>,
+    /// What texts say of which no user or no host can be told.
+    unreadable: Option<Presentation>,
+}
 
 struct Found<'c, 'a> {
     canonical: CanonicalCallerId,
@@ -150,19 +155,35 @@ struct Found<'c, 'a> {
 
 impl<'a> Candidates<'a> {
     fn read(evidence: &Evidence<'a>, trust_identity: bool) -> Self {
-        let mut candidates = Vec::with_capacity(2);
+        let mut candidates = Self { addresses: Vec::with_capacity(2), unreadable: None };
         if trust_identity {
-            candidates.extend(asserted(evidence.pai).map(|address| (CallerSource::PAssertedIdentity, address)));
+            for text in evidence.pai.iter().flat_map(|header| entries(header)) {
+                candidates.take(CallerSource::PAssertedIdentity, text);
+            }
             // A number that can be dialled says more than an address at some provider.
-            candidates.sort_by_key(|(_, address)| address.scheme != Scheme::Tel);
-            let remote = evidence.rpid.into_iter().flat_map(remote_parties);
-            candidates.extend(remote.map(|address| (CallerSource::RemotePartyId, address)));
+            candidates.addresses.sort_by_key(|(_, address)| address.scheme != Scheme::Tel);
+            for text in evidence.rpid.into_iter().flat_map(entries).filter(|entry| !is_called_side(entry)) {
+                candidates.take(CallerSource::RemotePartyId, text);
+            }
         }
-        candidates.extend(Address::parse(evidence.party).map(|address| (CallerSource::From, address)));
-        Self(candidates)
+        candidates.take(CallerSource::From, evidence.party);
+        candidates
     }
 
-    /// Whether the caller is withheld by anything that was reported; a wish weighs more than a lack.
+    /// Takes one address. A text that is none may still ask to hide the caller.
+    fn take(&mut self, source: CallerSource, text: &'a str) {
+        let address = Address::parse(text);
+        let is_whole = address.as_ref().is_some_and(|address| {
+            // A `tel:` URI has no host.
+            address.host.is_some() || address.scheme == Scheme::Tel && !text.contains('@')
+        });
+        if !is_whole && let Some(said) = withheld::text_hides(text) {
+            self.unreadable = Some(self.unreadable.map_or(said, |before| withheld::stronger(before, said)));
+        }
+        self.addresses.extend(address.map(|address| (source, address)));
+    }
+
+    /// Whether the caller is withheld by anything that was reported.
     fn hidden(&self, evidence: &Evidence<'_>) -> Option<Presentation> {
         let asked_for = evidence.hidden_by_switch
             || evidence.privacy.is_some_and(withheld::privacy_hides)
@@ -170,31 +191,21 @@ impl<'a> Candidates<'a> {
         if asked_for {
             return Some(Presentation::Restricted);
         }
-        let mut said = self.0.iter().filter_map(|(_, address)| withheld::address_hides(address));
-        let first = said.next()?;
-        Some(if said.any(|word| word == Presentation::Restricted) { Presentation::Restricted } else { first })
+        let said = self.addresses.iter().filter_map(|(_, address)| withheld::address_hides(address));
+        said.chain(self.unreadable).reduce(withheld::stronger)
     }
 
     fn first_usable(&self, rules: &RuleSet, trunk: &Trunk<'_>) -> Option<Found<'_, 'a>> {
-        self.0.iter().find_map(|(source, address)| {
+        self.addresses.iter().find_map(|(source, address)| {
             (rules.of_address)(address, trunk).map(|canonical| Found { canonical, source: *source, address })
         })
     }
 }
 
-/// The addresses of P-Asserted-Identity headers.
-pub(super) fn asserted<'a>(headers: &'a [Cow<'a, str>]) -> impl Iterator<Item = Address<'a>> {
-    headers
-        .iter()
-        .filter(|header| header.len() <= uri::MAX_TEXT)
-        .flat_map(|header| uri::entries(header))
-        .filter_map(Address::parse)
-}
-
-/// The addresses of a Remote-Party-ID header that speak of the calling side.
-fn remote_parties(header: &str) -> impl Iterator<Item = Address<'_>> {
-    let header = if header.len() <= uri::MAX_TEXT { header } else { "" };
-    uri::entries(header).filter(|entry| !is_called_side(entry)).filter_map(Address::parse)
+/// The entries of an identity header. One above the limit is not taken apart: it stays one text, which is no address.
+fn entries(header: &str) -> impl Iterator<Item = &str> {
+    let (short, long) = if header.len() <= uri::MAX_TEXT { (header, None) } else { ("", Some(header)) };
+    uri::entries(short).chain(long)
 }
 
 fn is_called_side(entry: &str) -> bool {

@@ -72,6 +72,24 @@ pub fn entries(header: &str) -> impl Iterator<Item = &str> {
     split_outside(header, b',').map(str::trim).filter(|entry| !entry.is_empty())
 }
 
+/// The host of a `sip:` URI that names no user.
+pub(super) fn host_alone(text: &str) -> Option<Cow<'_, str>> {
+    let (_, uri) = split_name_addr(text.trim())?;
+    match split_scheme(uri.trim())? {
+        (Scheme::Sip, rest) if !rest.contains('@') => read_host(rest)?,
+        _ => None,
+    }
+}
+
+/// A text without its display name, as far as it can be told where that ends.
+pub(super) fn behind_display(text: &str) -> &str {
+    let text = text.trim();
+    if let Some(quoted) = text.strip_prefix('"') {
+        return end_of_quoted(quoted).and_then(|end| quoted.get(end + 1..)).unwrap_or(text);
+    }
+    text.split_once('<').map_or(text, |(_, uri)| uri)
+}
+
 /// Splits at a byte where it stands neither in quotes nor in angle brackets.
 pub(super) fn split_outside(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);

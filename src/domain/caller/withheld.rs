@@ -2,7 +2,7 @@
 //! whoever passes them on: an untrusted switch can hide a caller, it cannot name one.
 
 use super::details::Presentation;
-use super::uri::{Address, is_balanced, split_outside};
+use super::uri::{self, Address, is_balanced, split_outside};
 
 /// Words that switches write in the place of a number, and how they are spelt on a keypad by those who
 /// turn every user into digits.
@@ -55,10 +55,39 @@ fn parameters<'a>(pieces: impl Iterator<Item = &'a str>) -> bool {
 
 /// How an address says that there is no number to be shown; the display name never says so.
 pub(super) fn address_hides(address: &Address<'_>) -> Option<Presentation> {
-    if address.host.as_deref() == Some(ANONYMOUS_HOST) {
+    if address.host.as_deref().is_some_and(is_anonymous_host) {
         return Some(Presentation::Restricted);
     }
-    let user = address.user.trim();
+    user_hides(&address.user)
+}
+
+/// How a text says so from which no user or no host can be told. Where nobody can say which part of it is the user, any
+/// word counts that is not part of another: a wish that is spelt badly is still one.
+pub(super) fn text_hides(text: &str) -> Option<Presentation> {
+    let says = |word: &str| {
+        if is_anonymous_host(word) { Some(Presentation::Restricted) } else { user_hides(word) }
+    };
+    if let Some(host) = uri::host_alone(text) {
+        return says(&host);
+    }
+    let text = percent_encoding::percent_decode_str(uri::behind_display(text)).decode_utf8_lossy();
+    // The value of a parameter (`cpc=unknown`) is part of another word.
+    let is_part = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | '+' | '=');
+    text.split(|c| !is_part(c)).filter_map(says).reduce(stronger)
+}
+
+/// What counts of two: a wish weighs more than a lack.
+pub(super) fn stronger(one: Presentation, other: Presentation) -> Presentation {
+    if one == Presentation::Restricted { one } else { other }
+}
+
+/// With or without the dot that ends a full name.
+fn is_anonymous_host(host: &str) -> bool {
+    host.strip_suffix('.').unwrap_or(host).eq_ignore_ascii_case(ANONYMOUS_HOST)
+}
+
+fn user_hides(user: &str) -> Option<Presentation> {
+    let user = user.trim();
     let word = WORDS.iter().find(|(word, _)| user.eq_ignore_ascii_case(word));
     let digits = user.strip_prefix('+').unwrap_or(user);
     word.or_else(|| KEYPAD.iter().find(|(spelling, _)| digits == *spelling)).map(|(_, presentation)| *presentation)

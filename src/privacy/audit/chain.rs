@@ -49,7 +49,20 @@ impl fmt::Debug for AuditKey {
 #[derive(Debug)]
 pub struct AuditKeys {
     current: AuditKey,
-    older: Vec<AuditKey>,
+    /// The oldest first, each with the head behind which it proves nothing: whoever has an older root key can write
+    /// entries with it.
+    older: Vec<(AuditKey, Option<Head>)>,
+}
+
+/// How far entries may have a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It is the key in force, or nobody's.
+    Whole,
+    /// Up to the head that was noted when the root key was changed.
+    UpTo(Head),
+    /// It is an older one, and where its entries end was not noted.
+    Unnoted,
 }
 
 impl AuditKeys {
@@ -59,14 +72,26 @@ impl AuditKeys {
         Self { current, older: Vec::new() }
     }
 
-    /// With keys that older entries were written with.
+    /// With keys that older entries were written with, the oldest first, each with the head of the log when its time was
+    /// over, as far as that was noted.
     #[must_use]
-    pub fn with_older(self, older: Vec<AuditKey>) -> Self {
+    pub fn with_older(self, mut older: Vec<(AuditKey, Option<Head>)>) -> Self {
+        // A later head holds for the keys before it, too.
+        let mut later = None;
+        for (_, end) in older.iter_mut().rev() {
+            *end = end.or(later);
+            later = *end;
+        }
         Self { older, ..self }
     }
 
     fn find(&self, id: [u8; 4]) -> Option<&AuditKey> {
-        std::iter::once(&self.current).chain(&self.older).find(|key| key.id == id)
+        std::iter::once(&self.current).chain(self.older.iter().map(|(key, _)| key)).find(|key| key.id == id)
+    }
+
+    /// The heads of the log when the root key was changed.
+    pub(super) fn ends(&self) -> impl Iterator<Item = Head> {
+        self.older.iter().filter_map(|(_, end)| *end)
     }
 }
 
@@ -92,7 +117,8 @@ impl Head {
     }
 
     /// That of a row. One that cannot be read has none: the next entry does not prove it.
-    pub(super) fn of(row: &AuditRow) -> Self {
+    #[must_use]
+    pub fn of(row: &AuditRow) -> Self {
         Self { sequence: row.sequence, mac: Parts::read(&row.value).map_or([0; MAC], |parts| parts.mac) }
     }
 }
@@ -137,6 +163,15 @@ impl<'a> Parts<'a> {
         let (mac, body) = rest.split_first_chunk::<MAC>()?;
         let at = Timestamp::from_unix_millis(i64::from_be_bytes(*at));
         (*form == FORM).then_some(Self { key: *key, at, mac: *mac, body })
+    }
+
+    /// How far entries may have the key of this one.
+    pub(super) fn reach(&self, keys: &AuditKeys) -> Reach {
+        match keys.older.iter().find(|(key, _)| key.id == self.key && key.id != keys.current.id) {
+            None => Reach::Whole,
+            Some((_, Some(end))) => Reach::UpTo(*end),
+            Some((_, None)) => Reach::Unnoted,
+        }
     }
 
     /// Whether the row follows the one with this MAC. None if its key is not known.

@@ -100,7 +100,8 @@ pub enum What {
         /// The new version.
         version: u32,
     },
-    /// A version of the tenant's data key is destroyed.
+    /// A version of the tenant's data key is destroyed: recorded before it is gone, and once more if it was not in the
+    /// end.
     DataKeyDestroyed {
         /// Which one.
         version: u32,

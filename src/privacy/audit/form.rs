@@ -13,6 +13,9 @@ struct Verified {
     head: String,
     /// Whether entries that were cut off at the end would have been found.
     against_head: bool,
+    /// Up to which entry whoever has an earlier root key can have written the log.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unproved_up_to: Option<u64>,
     fault_count: u64,
     faults: Vec<Fault>,
 }
@@ -41,6 +44,7 @@ pub fn verified(verdict: Verdict) -> impl Serialize {
         entries: verdict.entries,
         head: verdict.head.to_string(),
         against_head: verdict.against_head,
+        unproved_up_to: verdict.unproved_up_to,
         fault_count: verdict.fault_count,
         faults: verdict.faults,
     }

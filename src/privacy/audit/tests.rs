@@ -103,15 +103,76 @@ fn nobody_without_the_key_writes_an_entry() {
     assert_eq!(faults(&forged, None), [4]);
 }
 
+/// After as many changes of the root key as there are ends: the keys 1, 2 … and behind them the one in force.
+fn changed(ends: &[Option<Head>]) -> AuditKeys {
+    let older = (1..).zip(ends).map(|(key, end)| (AuditKey::new(Zeroizing::new([key; 32])), *end)).collect();
+    keys(u8::try_from(ends.len()).expect("few") + 1).with_older(older)
+}
+
+fn write_on(rows: &mut Vec<AuditRow>, keys: &AuditKeys, count: usize) -> Head {
+    let mut head = rows.last().map_or(Head::default(), Head::of);
+    for _ in 0..count {
+        let (row, next) = append(head, keys, Timestamp::from_unix_millis(1_000), b"{}");
+        head = next;
+        rows.push(row);
+    }
+    head
+}
+
 #[test]
 fn entries_from_before_another_root_key_stay_verifiable() {
-    let (mut all, head) = rows(&keys(1), 3);
-    let both = keys(2).with_older(vec![AuditKey::new(Zeroizing::new([1; 32]))]);
-    let (row, next) = append(head, &both, Timestamp::from_unix_millis(1_000), b"{}");
-    all.push(row);
-    let verdict = look(&all, &both, Some(next));
-    assert!(verdict.is_sound(), "{verdict:?}");
-    assert_eq!(look(&all, &keys(2), None).fault_count, 3);
+    let (mut all, first) = rows(&keys(1), 3);
+    let once = changed(&[Some(first)]);
+    let second = write_on(&mut all, &once, 2);
+    let verdict = look(&all, &once, Some(second));
+    assert!(verdict.is_sound() && verdict.unproved_up_to.is_none(), "{verdict:?}");
+    let twice = changed(&[Some(first), Some(second)]);
+    assert!(look(&all, &twice, None).is_sound(), "nothing is recorded yet with the third key");
+    write_on(&mut all, &twice, 2);
+    assert!(look(&all, &twice, None).is_sound());
+    assert_eq!(look(&all, &keys(3), None).fault_count, 5);
+    let empty = changed(&[Some(Head::default())]);
+    assert!(look(&rows(&keys(2), 2).0, &empty, None).is_sound(), "the key was changed before the first entry");
+}
+
+#[test]
+fn whoever_has_an_earlier_root_key_only_writes_no_entry() {
+    let (mut all, end) = rows(&keys(1), 4);
+    let known = changed(&[Some(end)]);
+    write_on(&mut all, &known, 3);
+    // Everything anew with the earlier key, as long as the log was, shorter, and as short as it was then.
+    for count in [7, 6, 5, 4, 3, 0] {
+        let mut forged = Vec::new();
+        write_on(&mut forged, &keys(1), count);
+        assert!(!look(&forged, &known, None).is_sound(), "{count} entries");
+    }
+    // Written on behind the change.
+    let mut forged = all[..4].to_vec();
+    write_on(&mut forged, &keys(1), 3);
+    let at = |verdict: Verdict| verdict.faults.iter().map(|fault| fault.sequence).collect::<Vec<_>>();
+    assert_eq!(at(look(&forged, &known, None)), [5, 6, 7]);
+    // One entry of before changed, and those behind it up to the change.
+    let mut forged = all[..2].to_vec();
+    write_on(&mut forged, &keys(1), 2);
+    forged.extend_from_slice(&all[4..]);
+    assert_eq!(at(look(&forged, &known, None)), [4, 5]);
+    // A second change proves what was before the first.
+    let later = Head::of(&all[6]);
+    let twice = changed(&[None, Some(later)]);
+    assert!(look(&all, &twice, None).is_sound());
+    let mut forged = Vec::new();
+    write_on(&mut forged, &keys(1), 7);
+    assert!(!look(&forged, &twice, None).is_sound());
+}
+
+#[test]
+fn where_the_end_of_an_earlier_key_was_not_noted_the_verdict_says_what_is_not_proved() {
+    let (mut all, _) = rows(&keys(1), 4);
+    let known = changed(&[None]);
+    write_on(&mut all, &known, 2);
+    let verdict = look(&all, &known, None);
+    assert!(verdict.is_sound());
+    assert_eq!(verdict.unproved_up_to, Some(4));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::CHUNK;
-use super::chain::{AuditKeys, Head, Parts};
+use super::chain::{AuditKeys, Head, Parts, Reach};
 use crate::store::{AuditRow, StoreError};
 
 /// Most faults that are told one by one.
@@ -23,6 +23,9 @@ pub struct Verdict {
     pub fault_count: u64,
     /// Whether a head was given: without one, entries that were cut off at the end are not missed.
     pub against_head: bool,
+    /// The last entry with the key of an earlier root key whose end was not noted when it was replaced: whoever has that
+    /// root key can have written everything up to here.
+    pub unproved_up_to: Option<u64>,
 }
 
 impl Verdict {
@@ -65,7 +68,14 @@ pub fn verify(
 
 impl Verdict {
     fn new(noted: Option<Head>) -> Self {
-        Self { entries: 0, head: Head::default(), faults: Vec::new(), fault_count: 0, against_head: noted.is_some() }
+        Self {
+            entries: 0,
+            head: Head::default(),
+            faults: Vec::new(),
+            fault_count: 0,
+            against_head: noted.is_some(),
+            unproved_up_to: None,
+        }
     }
 
     fn fault(&mut self, sequence: u64, what: &'static str) {
@@ -110,15 +120,31 @@ impl Look<'_> {
                     }
                 }
                 self.proves = true;
+                match parts.reach(self.keys) {
+                    Reach::UpTo(end) if row.sequence > end.sequence => {
+                        self.verdict
+                            .fault(row.sequence, "this entry has the key of a root key that was replaced before it");
+                    }
+                    Reach::Unnoted => self.verdict.unproved_up_to = Some(row.sequence),
+                    Reach::UpTo(_) | Reach::Whole => {}
+                }
             }
         }
         self.last = Head::of(row);
+        if self.keys.ends().any(|end| end.sequence == row.sequence && end != self.last) {
+            self.verdict
+                .fault(row.sequence, "this entry is not the one that was the last when the root key was changed");
+        }
         if self.noted.is_some_and(|noted| noted.sequence == row.sequence && noted != self.last) {
             self.verdict.fault(row.sequence, "this entry is not the one that was noted as head");
         }
     }
 
     fn finish(mut self) -> Verdict {
+        let end = self.keys.ends().map(|end| end.sequence).max().unwrap_or(0);
+        if end > self.last.sequence {
+            self.verdict.fault(end, "entries up to this one, the last when the root key was changed, were cut off");
+        }
         if let Some(noted) = self.noted.filter(|noted| noted.sequence > self.last.sequence) {
             self.verdict.fault(noted.sequence, "entries up to this one, the noted head, were cut off at the end");
         }

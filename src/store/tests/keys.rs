@@ -37,10 +37,14 @@ fn sealed_with(house: &House, release: &Release) -> (Vec<u32>, Vec<u32>) {
     (records, log)
 }
 
+fn step(store: &Store) -> Result<Rewritten, StoreError> {
+    store.rewrite_some(&mut |_, _| Ok(()))
+}
+
 /// Goes on until nothing is left to do.
 fn rewrite(store: &Store) {
     for _ in 0..SLOWLY {
-        if store.rewrite_some().expect("a step") == Rewritten::Nothing {
+        if step(store).expect("a step") == Rewritten::Nothing {
             return;
         }
     }
@@ -136,7 +140,7 @@ fn a_rotated_data_key_seals_at_once_and_the_old_one_goes_when_nothing_needs_it()
     assert_eq!(sealed_with(&house, &other), (vec![], vec![1]));
     let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
     assert_eq!((state.current, state.older, state.damaged), (2, vec![], 0));
-    assert_eq!(house.store.rewrite_some(), Ok(Rewritten::Nothing));
+    assert_eq!(step(&house.store), Ok(Rewritten::Nothing));
     assert_eq!(house.store.read_log(&acme, 0, 999).map(|records| records.len()), Ok(242));
     house.crash();
 
@@ -151,6 +155,62 @@ fn a_rotated_data_key_seals_at_once_and_the_old_one_goes_when_nothing_needs_it()
     for session in &sessions[..2] {
         assert_eq!(house.found(session).map(|found| &found.session), Some(session), "the log is replayed");
     }
+}
+
+#[test]
+fn a_key_is_destroyed_only_after_that_was_told() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let acme = house.release("acme");
+    let mut a = session(1);
+    house.log(&acme, &mut a, 1);
+    house.record(&acme, &a);
+    assert_eq!(house.store.rotate_data_key(&tenant("acme")), Ok(2));
+    let directory = house.store.inner.registry.read().data_keys(&tenant("acme")).expect("there are keys").1;
+    let in_file = || {
+        let keys = directory.load(acme.tenant(), &tenant("acme")).expect("opens").expect("is there");
+        keys.into_iter().map(|(version, _)| version).collect::<Vec<_>>()
+    };
+    let mut told = Vec::new();
+    for refusals in (0..2).rev() {
+        for _ in 0..SLOWLY {
+            let step = house.store.rewrite_some(&mut |tenant, versions| {
+                told.push((tenant.clone(), versions.to_vec(), in_file()));
+                if refusals > 0 { Err(StoreError::WriterClosed) } else { Ok(()) }
+            });
+            match step {
+                Ok(Rewritten::Some) => {}
+                Ok(Rewritten::Nothing) => break,
+                Err(error) => {
+                    assert_eq!((error, in_file()), (StoreError::WriterClosed, vec![1, 2]));
+                    break;
+                }
+            }
+        }
+    }
+    let once = (tenant("acme"), vec![1], vec![1, 2]);
+    assert_eq!(told, [once.clone(), once]);
+    assert_eq!(in_file(), [2]);
+}
+
+#[test]
+fn a_version_that_the_key_file_has_already_is_not_given_again() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let acme = house.release("acme");
+    let mut a = session(1);
+    house.log(&acme, &mut a, 1);
+    house.record(&acme, &a);
+    let directory = house.store.inner.registry.read().data_keys(&tenant("acme")).expect("there are keys").1;
+    let mut keys = directory.load(acme.tenant(), &tenant("acme")).expect("opens").expect("is there");
+    keys.push((2, Zeroizing::new([2; 32])));
+    directory.store(acme.tenant(), &tenant("acme"), &keys).expect("is stored");
+    assert_eq!(house.store.rotate_data_key(&tenant("acme")), Ok(3));
+    house.log(&acme, &mut a, 1);
+    house.record(&acme, &a);
+    house.crash();
+    let house = House::open(place.path());
+    assert_eq!(house.store.load(&tenant("acme"), &a.id).map(|found| found.map(|found| found.1)), Ok(Some(a)));
 }
 
 #[test]
@@ -169,7 +229,7 @@ fn a_rotation_goes_on_after_a_crash_wherever_it_was() {
     for steps in [0, 1, 2, 5] {
         let house = House::open(place.path());
         for _ in 0..steps {
-            house.store.rewrite_some().expect("a step");
+            step(&house.store).expect("a step");
         }
         for session in &sessions {
             assert!(house.store.load(&tenant("acme"), &session.id).is_ok_and(|found| found.is_some()));
@@ -244,13 +304,23 @@ fn a_damaged_record_keeps_the_old_key_and_stops_nothing() {
     assert_eq!((state.current, state.older, state.damaged), (2, vec![1], 1));
     assert!(matches!(house.store.load(&tenant("acme"), &a.id), Err(StoreError::Damaged { .. })));
     assert!(house.store.load(&tenant("acme"), &b.id).is_ok_and(|found| found.is_some()));
-    // Restored, it opens, and the next start finishes the rotation.
+    house.store.inner.rewriting.look_again();
+    assert_eq!(step(&house.store), Ok(Rewritten::Some), "it is looked again");
+    let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
+    assert_eq!((state.older, state.damaged), (vec![1], 1), "until it is known better");
+    rewrite(&house.store);
+    let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
+    assert_eq!((state.older, state.damaged), (vec![1], 1), "it is damaged still");
+    // Restored, it opens, and the rotation is finished when it is looked the next time.
     db.put_cf(sessions, key, whole).expect("is written");
     assert!(house.store.load(&tenant("acme"), &a.id).is_ok_and(|found| found.is_some()));
-    house.close();
-    let house = House::open(place.path());
+    rewrite(&house.store);
+    assert_eq!(house.store.data_key_versions(&tenant("acme")).map(|state| state.older), Ok(vec![1]));
+    house.store.inner.rewriting.look_again();
     rewrite(&house.store);
     let state = house.store.data_key_versions(&tenant("acme")).expect("there are keys");
     assert_eq!((state.older, state.damaged), (vec![], 0));
+    house.close();
+    let house = House::open(place.path());
     assert_eq!(house.store.load(&tenant("acme"), &a.id).map(|found| found.map(|found| found.1)), Ok(Some(a)));
 }

@@ -162,6 +162,72 @@ fn a_host_of_anonymous_invalid_is_a_withheld_caller() {
     }
 }
 
+/// No user, or nothing of which the user can be told, and yet a wish.
+const UNREADABLE: [&str; 22] = [
+    "\"Anonymous\" <sip:anonymous.invalid>",
+    "<sips:Anonymous.INVALID.:5061;transport=tls>;tag=1",
+    "anonymous.invalid",
+    "tel:+493023125001@anonymous.invalid",
+    "<sip:anonymous>",
+    "sip:Restricted;user=phone",
+    "<sip:anonymous@anonymous.invalid",
+    "\"Alice\" <sip:anonymous@192.0.2.7",
+    "\"Anonymous <sip:+493023125001@trunk.example.net>",
+    "\"Alice\" sip:withheld@192.0.2.7",
+    "<sip:+266696687@192.0.2.7",
+    "sip:x%zz@anonymous.invalid",
+    "sip:x%zz@%61nonymous.invalid",
+    "sip:anonymous%@192.0.2.7",
+    "sip:anonymous%00@192.0.2.7",
+    "sip:%ff@anonymous.invalid",
+    "sip:@anonymous.invalid",
+    "sip:%20@anonymous.invalid",
+    "sip:a@b@anonymous.invalid",
+    "sip:anonymous@a@b",
+    "sip:+493023125001@anonymous.invalid%00",
+    "http://anonymous.invalid/",
+];
+
+#[test]
+fn a_from_that_cannot_be_read_still_withholds_the_caller() {
+    for party in UNREADABLE {
+        for evidence in [from(party), Evidence { pai: &PAI, ..from(party) }] {
+            assert_anonymous(&identify_at(true, &evidence), Presentation::Restricted, party);
+        }
+        let asserted = [Cow::Borrowed(party)];
+        assert_anonymous(
+            &identify_at(true, &Evidence { pai: &asserted, ..from(FROM) }),
+            Presentation::Restricted,
+            &format!("asserted: {party}"),
+        );
+    }
+    let endless = format!("<sip:alice@anonymous.invalid>{}", ";".repeat(5_000));
+    assert_anonymous(&identify_at(true, &Evidence { pai: &PAI, ..from(&endless) }), Presentation::Restricted, "length");
+    let lacking = Evidence { pai: &PAI, ..from("<sip:unavailable>") };
+    assert_anonymous(&identify_at(true, &lacking), Presentation::Unavailable, "a lack");
+}
+
+#[test]
+fn a_from_that_cannot_be_read_and_asks_for_nothing_leaves_the_asserted_number() {
+    for party in [
+        "",
+        "<sip:trunk.example.net>",
+        "sip:anonymous.invalid.example.com",
+        "sip:private.example.com;cpc=unknown",
+        "\"Anonymous\" <sip:trunk.example.net>",
+        "Anonymous <sip:alice@example.com",
+        "\"Anonymous\"",
+        "<sip:alice;cpc=unknown@example.com",
+        "sip:x%zz@private.example.com",
+        "sip:xanonymous@a@b",
+        "tel:+49",
+        "alice",
+    ] {
+        let caller = identify_at(true, &Evidence { pai: &PAI, ..from(party) });
+        assert_eq!((caller.presentation, form(&caller)), (Presentation::Allowed, "tel:+493023125042"), "{party}");
+    }
+}
+
 const RESTRICTED: [&str; 5] = ["anonymous", "restricted", "private", "blocked", "withheld"];
 const UNAVAILABLE: [&str; 2] = ["unavailable", "unknown"];
 const RESTRICTED_KEYPAD: [&str; 3] = ["266696687", "7378742833", "2562533"];
