@@ -167,7 +167,7 @@ impl Dispatcher {
         permit: Permit,
     ) -> Dispatched {
         let directory = &self.link.shared.directory;
-        let is_active = |call: &CallId| trunk.tenants().iter().any(|tenant| directory.has_call(tenant, call));
+        let is_active = |call: &CallId| trunk.all_tenants().any(|tenant| directory.has_call(tenant, call));
         let ended = match self.link.lists.take(self.peer, part, directory.now(), is_active) {
             Err(refusal) => return self.refuse_request(id.as_ref(), framing, &refusal),
             Ok(Progress::Open) => 0,
@@ -238,7 +238,12 @@ impl Dispatcher {
                 (Content::Empty, happens(call.clone(), Command::Dtmf { call, digit, duration_ms }))
             }
             Method::CallEnd { call, cause, code } => {
-                (Content::EmptyEvenIfUnknown, happens(call.clone(), self.end(call, cause, code)))
+                let command = self.end(call.clone(), cause, code);
+                let event = match self.former_tenant_of(directory, trunk, &call) {
+                    Some(tenant) => Event::Happens { tenant: tenant.clone(), call, command: Box::new(command) },
+                    None => happens(call, command),
+                };
+                (Content::EmptyEvenIfUnknown, event)
             }
             Method::VariablesSet(change) | Method::VariablesDelete(change) => {
                 let missing = || Refusal::new(Reason::InvalidParams, "call_id is missing");
@@ -261,6 +266,20 @@ impl Dispatcher {
             [only] => Some(only),
             several => tenants::tenant_of(&self.link, directory, several, self.peer, call),
         }
+    }
+
+    /// A tenant whose calls the link reports no more, if the call is one that is still up of it and of nobody else.
+    fn former_tenant_of<'t>(
+        &self,
+        directory: &Directory,
+        trunk: &'t TrunkSettings,
+        call: &CallId,
+    ) -> Option<&'t TenantId> {
+        let former = trunk.former_tenants();
+        if former.is_empty() || trunk.tenants().iter().any(|tenant| directory.has_call(tenant, call)) {
+            return None;
+        }
+        tenants::tenant_of(&self.link, directory, former, self.peer, call)
     }
 
     fn end(&self, call: CallId, cause: EndCause, code: Option<u16>) -> Command {

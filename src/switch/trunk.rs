@@ -25,6 +25,8 @@ pub(super) struct TrunkSettings {
     number: u64,
     settings: Arc<Settings>,
     switch: config::Switch,
+    /// Tenants whose calls the link reported under an earlier configuration: what is up of them still ends.
+    former: Vec<TenantId>,
     plan: NumberPlan<ReleaseId>,
     /// What of a context the switch sees.
     pub(super) expose: Expose,
@@ -32,7 +34,7 @@ pub(super) struct TrunkSettings {
 
 impl Trunk {
     pub(super) fn new(switch: &config::Switch, settings: Arc<Settings>) -> Self {
-        Self { current: ArcSwap::from_pointee(TrunkSettings::new(switch.clone(), settings)) }
+        Self { current: ArcSwap::from_pointee(TrunkSettings::new(switch.clone(), Vec::new(), settings)) }
     }
 
     /// The settings under the configuration in force. A link that is no longer in it keeps those it had until the next
@@ -44,7 +46,9 @@ impl Trunk {
         }
         let switches = &in_force.config.switches;
         let switch = switches.iter().find(|switch| switch.name == current.switch.name).unwrap_or(&current.switch);
-        let renewed = Arc::new(TrunkSettings::new(switch.clone(), in_force.clone()));
+        let mut former: Vec<_> = current.all_tenants().filter(|id| !switch.tenants.contains(id)).cloned().collect();
+        former.dedup();
+        let renewed = Arc::new(TrunkSettings::new(switch.clone(), former, in_force.clone()));
         self.current.store(renewed.clone());
         renewed
     }
@@ -75,7 +79,7 @@ impl Deref for InForce {
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 impl TrunkSettings {
-    fn new(switch: config::Switch, settings: Arc<Settings>) -> Self {
+    fn new(switch: config::Switch, former: Vec<TenantId>, settings: Arc<Settings>) -> Self {
         let numbers = switch.tenants.iter().filter_map(|id| settings.config.tenant(id)).flat_map(|tenant| {
             tenant.releases.iter().flat_map(|release| {
                 let id = ReleaseId { tenant: tenant.id.clone(), instance: release.instance.clone() };
@@ -88,7 +92,7 @@ impl TrunkSettings {
             NumberPlan::default()
         });
         let expose = switch.expose.clone().map_or(Expose::All, Expose::Only);
-        Self { number: NUMBER.fetch_add(1, Ordering::Relaxed), settings, switch, plan, expose }
+        Self { number: NUMBER.fetch_add(1, Ordering::Relaxed), settings, switch, former, plan, expose }
     }
 
     /// Tells whether something was rendered under these settings.
@@ -120,6 +124,16 @@ impl TrunkSettings {
     /// The tenants whose calls this link reports.
     pub(super) fn tenants(&self) -> &[TenantId] {
         &self.switch.tenants
+    }
+
+    /// The tenants whose calls this link reported before and reports no more.
+    pub(super) fn former_tenants(&self) -> &[TenantId] {
+        &self.former
+    }
+
+    /// Both: those of whom a call of this link may be up.
+    pub(super) fn all_tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.tenants().iter().chain(&self.former)
     }
 
     /// The release a call is for: the one that is named, else the one whose number was called.

@@ -114,7 +114,9 @@ fn a_damaged_log_record_that_the_sessions_record_contains_is_no_damage() {
         house.log(&release, &mut a, 2);
         house.record(&release, &a);
         house.log(&release, &mut a, later);
-        damaged.iter().for_each(|ordinal| damage_log(&house, &release, first - 1 + ordinal));
+        for ordinal in damaged {
+            damage_log(&house, &release, first - 1 + ordinal);
+        }
         house.crash();
         for _ in 0..2 {
             let house = House::open(place.path());

@@ -35,8 +35,8 @@ pub(super) async fn conclude(link: Arc<Link>, peer: IpAddr, trunk: Arc<InForce>,
         link.lists.concluded(peer, &sync, part, None);
         return answer.settle(Err(Refusal::new(Reason::Internal, "the calls cannot be compared: repeat the sync")));
     };
-    // A tenant whose calls this link does not report any more is not asked about them.
-    let is_missing = |call: &Reported| trunk.tenants().contains(&call.tenant) && !listed.contains(&call.call);
+    let is_missing =
+        |call: &Reported| trunk.all_tenants().any(|tenant| *tenant == call.tenant) && !listed.contains(&call.call);
     let lost = link.lists.missing(peer, reported.into_iter().filter(is_missing));
     let ended = directory.lose(&leg, lost).await;
     if let Ok(ended @ 1..) = &ended {
