@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options,
 };
 
 use super::error::StoreError;
@@ -85,11 +85,17 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    // In parts: whole, the index and the filter of one file are some hundred kilobytes each, and the cache is divided
+    // into shards of one megabyte. A shard that holds two of them keeps none, and then each read of a record reads and
+    // checks them again.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_pin_top_level_index_and_filter(true);
     let mut options = Options::default();
     options.set_write_buffer_size(memory);
     match profile {
         Profile::Points => {
             table.set_bloom_filter(10.0, false);
+            table.set_partition_filters(true);
             options.set_compression_type(DBCompressionType::Lz4);
         }
         Profile::Queue => options.set_compression_type(DBCompressionType::None),

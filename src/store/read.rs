@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use rocksdb::{DB, DBPinnableSlice, ErrorKind, ReadOptions, ReadTier};
+use rocksdb::{DBPinnableSlice, ErrorKind, ReadOptions, ReadTier};
 
 use super::error::StoreError;
 use super::families::{ALIASES, LOG, SESSIONS, family};
@@ -92,7 +92,7 @@ impl Store {
             return Err(StoreError::Damaged { tenant: tenant.clone(), session: *session, what });
         }
         let key = layout::session_key(number, session);
-        match get(&self.inner.db, SESSIONS, key.as_ref(), tier)? {
+        match self.get(SESSIONS, key.as_ref(), tier)? {
             Cached::WouldBlock => Ok(Cached::WouldBlock),
             Cached::Known(None) => Ok(Cached::Known(None)),
             Cached::Known(Some(value)) => {
@@ -128,12 +128,33 @@ impl Store {
     ) -> Result<Cached<Option<SessionId>>, StoreError> {
         let Some(number) = self.inner.registry.read().tenant(tenant) else { return Ok(Cached::Known(None)) };
         let key = layout::alias_key(number, key.key_version, key.rule_version, &key.value);
-        match get(&self.inner.db, ALIASES, key.as_ref(), tier)? {
+        match self.get(ALIASES, key.as_ref(), tier)? {
             Cached::WouldBlock => Ok(Cached::WouldBlock),
             Cached::Known(None) => Ok(Cached::Known(None)),
             Cached::Known(Some(value)) => SessionId::from_bytes(&value)
                 .map(|session| Cached::Known(Some(session)))
                 .ok_or(StoreError::Incomplete("an alias cannot be read")),
+        }
+    }
+
+    fn get(&self, name: &'static str, key: &[u8], tier: Tier) -> Result<Cached<Option<DBPinnableSlice<'_>>>, StoreError> {
+        let db = &self.inner.db;
+        let family = family(db, name)?;
+        let found = match tier {
+            Tier::Disk => db.get_pinned_cf(family, key),
+            Tier::Memory => {
+                let mut options = ReadOptions::default();
+                options.set_read_tier(ReadTier::BlockCache);
+                db.get_pinned_cf_opt(family, key, &options)
+            }
+        };
+        match found {
+            Ok(value) => Ok(Cached::Known(value)),
+            Err(error) if matches!(tier, Tier::Memory) && error.kind() == ErrorKind::Incomplete => {
+                self.inner.metrics.cache_misses.fetch_add(1, Ordering::Relaxed);
+                Ok(Cached::WouldBlock)
+            }
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -182,15 +203,6 @@ impl Store {
         let mut tenants: Vec<_> = self.inner.registry.read().tenant_names().cloned().collect();
         tenants.sort();
         tenants
-    }
-
-    /// Brings records into memory, where those who need them soon find them without a thread that may block. Blocks on
-    /// the disk. What cannot be read is told to whoever needs it.
-    pub fn warm<'s>(&self, sessions: impl Iterator<Item = (&'s Release, &'s SessionId)>) {
-        for (release, session) in sessions {
-            let key = layout::session_key(release.tenant(), session);
-            let _unread = get(&self.inner.db, SESSIONS, key.as_ref(), Tier::Disk);
-        }
     }
 
     /// Approximate sizes, from RocksDB's own estimates.
@@ -247,28 +259,6 @@ pub(super) fn open_record(
     let release = known.release.as_ref().ok_or_else(|| StoreError::KeyMissing(tenant.clone()))?;
     let record = release.open_record(session, sealed).map_err(|error| damaged(error.0))?;
     Ok((known.id.clone(), record))
-}
-
-fn get<'db>(
-    db: &'db DB,
-    name: &'static str,
-    key: &[u8],
-    tier: Tier,
-) -> Result<Cached<Option<DBPinnableSlice<'db>>>, StoreError> {
-    let family = family(db, name)?;
-    let found = match tier {
-        Tier::Disk => db.get_pinned_cf(family, key),
-        Tier::Memory => {
-            let mut options = ReadOptions::default();
-            options.set_read_tier(ReadTier::BlockCache);
-            db.get_pinned_cf_opt(family, key, &options)
-        }
-    };
-    match found {
-        Ok(value) => Ok(Cached::Known(value)),
-        Err(error) if matches!(tier, Tier::Memory) && error.kind() == ErrorKind::Incomplete => Ok(Cached::WouldBlock),
-        Err(error) => Err(error.into()),
-    }
 }
 
 fn incomplete() -> StoreError {

@@ -40,6 +40,17 @@ impl Directory {
         release: &Arc<Release>,
         shard: usize,
     ) -> SessionLease {
+        self.session_from(key, release, shard, Origin::Store)
+    }
+
+    /// A session's entry; `origin` is what its actor begins with if there is none.
+    fn session_from(
+        self: &Arc<Self>,
+        key: SessionKey,
+        release: &Arc<Release>,
+        shard: usize,
+        origin: Origin,
+    ) -> SessionLease {
         let id = key.session;
         match self.sessions.entry(key) {
             Entry::Occupied(mut entry) => {
@@ -53,7 +64,7 @@ impl Directory {
             }
             Entry::Vacant(entry) => {
                 let slot = Arc::new(SessionSlot::new(release.clone(), id, shard));
-                self.start_session(&slot, Origin::Store);
+                self.start_session(&slot, origin);
                 SessionLease::new(entry.insert(slot).value())
             }
         }
@@ -108,7 +119,8 @@ impl Directory {
         session: SessionId,
         reply: Box<dyn Reply>,
     ) {
-        let session = self.session_for_write(release, session);
+        let key = SessionKey { tenant: release.id().tenant.clone(), session };
+        let session = self.session_from(key, release, self.shard_of(&session), Origin::Ending);
         session.clone().send(session_actor::Message::Expire { reply, session });
     }
 
