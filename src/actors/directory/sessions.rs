@@ -27,7 +27,12 @@ impl Directory {
 
     pub(super) fn start_session(self: &Arc<Self>, slot: &Arc<SessionSlot>, origin: Origin) {
         let (directory, for_actor) = (self.clone(), slot.clone());
-        if let Some(arbiter) = self.handles.get(slot.shard % self.handles.len()) {
+        let beside_calls = match origin {
+            // No call waits behind the sessions that end.
+            Origin::Ending => self.background.get(),
+            _ => None,
+        };
+        if let Some(arbiter) = beside_calls.or_else(|| self.handles.get(slot.shard % self.handles.len())) {
             let start = move |_: &mut _| SessionActor::new(directory, for_actor, origin);
             slot.set_address(SessionActor::start_in_arbiter(arbiter, start));
         }
