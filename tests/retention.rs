@@ -21,7 +21,7 @@ use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 use serde_json::{Value, json};
 
-use support::{Config, Daemon, KEY, Watcher, cli, wait};
+use support::{Config, Daemon, KEY, Watcher, cli, rpc, wait};
 
 /// Between the daemon's milliseconds and the test's clock.
 const BLUR: Duration = Duration::from_millis(2);
@@ -277,4 +277,49 @@ fn session_variables_go_after_the_shortest_retention_and_the_record_of_contacts_
     assert!(shows(&context, "language"), "what a user variable says stays");
     let next = daemon.edge().start("next", "+493023125101");
     assert_eq!((&next["returning"], &next["variables"]), (&json!(true), &json!({"language": "de"})));
+}
+
+/// At a start sessions with active calls come back from the log, and at the same time what is due is found in the index.
+#[test]
+fn what_is_due_at_a_start_ends_once_and_leaves_the_calls_that_are_up_alone() {
+    const CALLS: usize = 10_000;
+    const TTL: Duration = Duration::from_secs(6);
+    let mut daemon = Daemon::start();
+    let mut edge = daemon.edge();
+    let began = Instant::now();
+    let call = |round: &str, number: usize| format!("{round}-{number}");
+    let start = |round: &str, number: usize| {
+        let mut start = rpc::start(&call(round, number), "anonymous");
+        start["user_id"] = json!(format!("customer-{number}"));
+        ("call.start", start)
+    };
+    let set = |round: &str, number: usize, lifetime: &str, ttl: Value| {
+        let set = json!({"value": number});
+        let call = call(round, number);
+        ("variables.set", json!({"call_id": call, "lifetime": lifetime, "set": {round: set}, "ttl": ttl}))
+    };
+    let done = edge.pipeline((0..CALLS).flat_map(|number| {
+        let end = ("call.end", json!({"call_id": call("first", number)}));
+        [start("first", number), set("first", number, "user", json!("6s")), end]
+    }));
+    assert!(done.iter().all(Result::is_ok));
+    let done = edge.pipeline((0..CALLS).flat_map(|number| {
+        [start("second", number), set("second", number, "session", Value::Null)]
+    }));
+    assert!(done.iter().all(Result::is_ok), "{:?}", done.iter().find(|answer| answer.is_err()));
+    daemon.kill();
+    std::thread::sleep(TTL.saturating_sub(began.elapsed()));
+    for _ in 0..2 {
+        daemon.restart();
+        let mut edge = daemon.edge();
+        let asked = (0..CALLS).map(|number| ("context.get", json!({"call_id": call("second", number)})));
+        for context in edge.pipeline(asked) {
+            let context = context.expect("the call is up");
+            let variables = context["variables"].as_object().unwrap();
+            assert!(variables.contains_key("second") && !variables.contains_key("first"), "{context}");
+            // Two starts of the calls' session and two changes, and what has ended.
+            assert!(context["revision"].as_u64().unwrap() <= 5, "{context}");
+        }
+        daemon.kill();
+    }
 }

@@ -74,6 +74,6 @@ impl Group for Acknowledger {
     }
 
     fn finished(&mut self) {
-        self.wakes.wake();
+        self.wakes.send_or_wake();
     }
 }

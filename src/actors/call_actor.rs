@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, WrapFuture};
+use tokio::sync::oneshot;
 
 use super::directory::Directory;
-use super::first_contact::{Contact, KnownCaller, anonymous_session_id};
+use super::first_contact::{Contact, Found, KnownCaller, anonymous_session_id};
 use super::reply::{Reply, refuse_now};
 use super::session_actor::{self, SessionEvent};
 use super::slot::{CallLease, CallSlot, SessionKey, SessionLease};
@@ -33,12 +34,17 @@ pub enum Caller {
     Withheld,
 }
 
+/// A start with a call ID that a session has or had, by a caller who may be another one.
+pub(super) struct Offer {
+    pub(super) call: Box<StartCall>,
+    pub(super) reply: Box<dyn Reply>,
+    pub(super) lease: CallLease,
+}
+
 /// What a call actor is told.
 pub(super) enum Message {
     /// The call starts, or is reported again.
     Start { call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease },
-    /// The session it was offered to has no such call any more: find the session anew.
-    StartAfresh { not: SessionId, call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease },
     /// Anything else that happens to it.
     Event { command: Command, reply: Box<dyn Reply>, lease: CallLease },
     /// A read that has to follow the events before it.
@@ -98,14 +104,14 @@ impl CallActor {
                     self.join(before);
                 }
                 match self.session() {
-                    Some(before) => offer(&before, call, reply, lease),
+                    Some(before) => self.offer(context, &before, Offer { call, reply, lease }),
                     None => self.start_withheld(*call, reply, lease),
                 }
             }
             Caller::Known(known) => {
                 let tenant = &self.slot.key.tenant;
                 match self.directory.contacts().find_cached(self.directory.store(), tenant, known) {
-                    Ok(Cached::Known(found)) => self.found(found.session, found.contact, call, reply, lease),
+                    Ok(Cached::Known(found)) => self.found(context, found, Offer { call, reply, lease }),
                     Ok(Cached::WouldBlock) => self.find_on_disk(context, known.clone(), call, reply, lease),
                     Err(error) => self.unreadable(&error, reply),
                 }
@@ -135,30 +141,55 @@ impl CallActor {
             directory.contacts().find_on_disk(directory.store(), &tenant, &known)
         });
         let then =
-            actix::fut::ActorFutureExt::map(found.into_actor(self), move |found, actor: &mut Self, _| {
-                match found.unwrap_or_else(|_| Err(StoreError::Incomplete("an alias: its reading panicked"))) {
-                    Ok(found) => actor.found(found.session, found.contact, call, reply, lease),
+            actix::fut::ActorFutureExt::map(
+                found.into_actor(self),
+                move |found, actor: &mut Self, context| match found
+                    .unwrap_or_else(|_| Err(StoreError::Incomplete("an alias: its reading panicked")))
+                {
+                    Ok(found) => actor.found(context, found, Offer { call, reply, lease }),
                     Err(error) => actor.unreadable(&error, reply),
-                }
-            });
+                },
+            );
         context.wait(then);
     }
 
-    fn found(
-        &mut self,
-        id: SessionId,
-        contact: Option<Contact>,
-        call: Box<StartCall>,
-        reply: Box<dyn Reply>,
-        lease: CallLease,
-    ) {
+    fn found(&mut self, context: &mut Context<Self>, found: Found, offer: Offer) {
         if let Some(current) = self.session()
-            && current.id != id
+            && current.id != found.session
         {
             // Another caller's call has this call ID, or had it a moment ago.
-            return offer(&current, call, reply, lease);
+            return self.offer(context, &current, offer);
         }
-        self.begin(id, contact, *call, reply, lease);
+        let Offer { call, reply, lease } = offer;
+        self.begin(found.session, found.contact, *call, reply, lease);
+    }
+
+    /// Asks the session that has the call ID, or had it, whether the start is one of its own call. Until it has said so
+    /// nothing else is taken from the mailbox: what follows is for the session that the call belongs to then.
+    fn offer(&mut self, context: &mut Context<Self>, session: &SessionLease, offer: Offer) {
+        let (verdict, told) = oneshot::channel();
+        let not = session.id;
+        session.send(session_actor::Message::Offer { offer, session: session.clone(), verdict });
+        let then = actix::fut::ActorFutureExt::map(told.into_actor(self), move |told, actor: &mut Self, context| {
+            // Without a verdict the session has panicked, and the start was answered.
+            if let Ok(Some(offer)) = told {
+                actor.start_afresh(context, not, offer);
+            }
+        });
+        context.wait(then);
+    }
+
+    /// The session it was offered to has no such call any more.
+    fn start_afresh(&mut self, context: &mut Context<Self>, not: SessionId, offer: Offer) {
+        if self.session.as_ref().is_some_and(|session| session.id == not) {
+            self.session = None;
+            self.slot.set_session(None);
+        }
+        let Offer { call, reply, lease } = offer;
+        match (&self.session, &call.caller) {
+            (None, Caller::Withheld) => self.start_withheld(*call, reply, lease),
+            _ => self.start(context, call, reply, lease),
+        }
     }
 
     fn begin(
@@ -236,11 +267,6 @@ pub(super) fn unknown_call() -> Refusal {
     Refusal::new(Reason::UnknownCall, "no active call has this call_id: report it with call.start first")
 }
 
-/// Asks the session that has the call ID, or had it, whether the start is one of its own call.
-fn offer(session: &SessionLease, call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease) {
-    session.send(session_actor::Message::Offer { call, reply, lease, session: session.clone() });
-}
-
 impl Actor for CallActor {
     type Context = Context<Self>;
 }
@@ -251,16 +277,6 @@ impl Handler<Message> for CallActor {
     fn handle(&mut self, message: Message, context: &mut Context<Self>) {
         match message {
             Message::Start { call, reply, lease } => self.start(context, call, reply, lease),
-            Message::StartAfresh { not, call, reply, lease } => {
-                if self.session.as_ref().is_some_and(|session| session.id == not) {
-                    self.session = None;
-                    self.slot.set_session(None);
-                }
-                match (&self.session, &call.caller) {
-                    (None, Caller::Withheld) => self.start_withheld(*call, reply, lease),
-                    _ => self.start(context, call, reply, lease),
-                }
-            }
             Message::Event { command, reply, lease } => self.event(command, reply, lease),
             Message::Read { reply, lease } => self.read(reply, lease),
             Message::Rest => self.rest(context),

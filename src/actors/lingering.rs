@@ -9,6 +9,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use parking_lot::Mutex;
 
+use super::session_actor::REOPEN_WAIT;
 use super::slot::CallKey;
 use crate::domain::ids::{CallId, ReleaseId, SessionId, TenantId};
 use crate::domain::session::Call;
@@ -54,9 +55,9 @@ impl Lingering {
         self.calls.insert(key.clone(), Lingers { release: release.clone(), session, call, ended_at });
         let mut order = self.order.lock();
         order.push_back((key, ended_at));
-        let linger = self.linger();
+        let kept = self.linger().max(REOPEN_WAIT);
         while let Some((oldest, at)) = order.front() {
-            if order.len() <= MOST && ended_at.since(*at) <= linger {
+            if order.len() <= MOST && ended_at.since(*at) <= kept {
                 break;
             }
             // The same call ID may have been reopened and have ended again since.
@@ -65,9 +66,18 @@ impl Lingering {
         }
     }
 
+    /// A call that can still be fetched.
     pub(super) fn find(&self, tenant: &TenantId, call: &CallId, now: Timestamp) -> Option<Lingers> {
-        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
-        let found = self.calls.get(&key)?;
-        (now.since(found.ended_at) <= self.linger()).then(|| found.clone())
+        self.within(self.linger(), &CallKey { tenant: tenant.clone(), call: call.clone() }, now)
+    }
+
+    /// A call that can still be reopened, whatever `call_linger` is.
+    pub(super) fn reopenable(&self, key: &CallKey, now: Timestamp) -> Option<Lingers> {
+        self.within(REOPEN_WAIT, key, now)
+    }
+
+    fn within(&self, time: Duration, key: &CallKey, now: Timestamp) -> Option<Lingers> {
+        let found = self.calls.get(key)?;
+        (now.since(found.ended_at) <= time).then(|| found.clone())
     }
 }

@@ -27,12 +27,12 @@ pub struct Reported {
 const AT_ONCE: usize = 512;
 
 impl Directory {
-    /// The active calls with this leg that were started before a time. Walks over all active sessions.
+    /// The active calls with this leg that were not started after a time. Walks over all active sessions.
     #[must_use]
-    pub fn calls_of(&self, leg: &Leg, before: Timestamp) -> Vec<Reported> {
+    pub fn calls_of(&self, leg: &Leg, at: Timestamp) -> Vec<Reported> {
         self.active_calls(&Scope::All)
             .into_iter()
-            .filter(|view| view.call.started_at < before && view.call.legs.contains(leg))
+            .filter(|view| view.call.started_at <= at && view.call.legs.contains(leg))
             .map(|view| Reported {
                 tenant: view.release.tenant,
                 call: view.call.id.clone(),

@@ -35,6 +35,11 @@ pub trait Reply: Send + 'static {
 pub trait Wake: Send + Sync {
     /// Tells it.
     fn wake(&self);
+
+    /// Sends what there is on the calling thread, without waiting; tells the connection what is left to it.
+    fn send_now(&self) {
+        self.wake();
+    }
 }
 
 /// Who has to be woken after a group of answers.
@@ -45,6 +50,17 @@ impl Wakes {
     /// Notes a connection.
     pub fn note(&mut self, connection: Arc<dyn Wake>) {
         self.0.push(connection);
+    }
+
+    /// Wakes all that were noted. A single one is spared the wait for its thread: alone, an event spends more time on
+    /// waking threads than on anything but the disk.
+    pub fn send_or_wake(&mut self) {
+        if let [only] = self.0.as_slice() {
+            only.send_now();
+            self.0.clear();
+        } else {
+            self.wake();
+        }
     }
 
     /// Wakes all that were noted.

@@ -2,24 +2,81 @@
 //! it, so no message is ever sent to an actor that has gone: whoever sends takes a lease first, under the same lock
 //! that the removal takes.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use actix::Addr;
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 
 use super::call_actor::{self, CallActor};
 use super::session_actor::{self, SessionActor};
 use crate::domain::ids::{CallId, SessionId, TenantId};
 use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
 use crate::store::Release;
 
 /// A call ID within its tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CallKey {
     pub(super) tenant: TenantId,
     pub(super) call: CallId,
 }
+
+impl Hash for CallKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self as &dyn SoughtCall).hash(state);
+    }
+}
+
+/// A call ID within its tenant, to look for: the same as a [`CallKey`], without a part in the count of references to
+/// the tenant, which all threads would fight for.
+pub(super) trait SoughtCall {
+    fn tenant(&self) -> &TenantId;
+    fn call(&self) -> &CallId;
+}
+
+impl SoughtCall for CallKey {
+    fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
+    fn call(&self) -> &CallId {
+        &self.call
+    }
+}
+
+impl SoughtCall for (&TenantId, &CallId) {
+    fn tenant(&self) -> &TenantId {
+        self.0
+    }
+
+    fn call(&self) -> &CallId {
+        self.1
+    }
+}
+
+impl<'a> Borrow<dyn SoughtCall + 'a> for CallKey {
+    fn borrow(&self) -> &(dyn SoughtCall + 'a) {
+        self
+    }
+}
+
+impl Hash for dyn SoughtCall + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.tenant().hash(state);
+        self.call().hash(state);
+    }
+}
+
+impl PartialEq for dyn SoughtCall + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.call() == other.call() && self.tenant() == other.tenant()
+    }
+}
+
+impl Eq for dyn SoughtCall + '_ {}
 
 /// A session ID within its tenant.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -67,6 +124,11 @@ impl SessionSlot {
     /// The durable state; none while it is loaded, or of a session that is not durable yet.
     pub(super) fn view(&self) -> Option<Arc<Session>> {
         self.view.load_full()
+    }
+
+    /// The same for a moment, without a part in its count of references.
+    pub(super) fn glance(&self) -> Guard<Option<Arc<Session>>> {
+        self.view.load()
     }
 
     pub(super) fn publish(&self, session: Arc<Session>) {
@@ -126,11 +188,26 @@ impl Drop for SessionLease {
     }
 }
 
+/// What was rendered of a call, to be said again as long as nothing changes.
+pub(super) struct Rendered {
+    /// Of which session: a call ID that comes back may be somebody else's.
+    pub(super) session: SessionId,
+    /// The session's count of commits.
+    pub(super) ordinal: u64,
+    /// Who is told it; others are told something else.
+    pub(super) reader: u64,
+    /// When a variable in it ends.
+    pub(super) until: Option<Timestamp>,
+    pub(super) text: Box<str>,
+}
+
 /// An active call ID.
 pub(super) struct CallSlot {
     pub(super) key: CallKey,
     address: OnceLock<Addr<CallActor>>,
     session: ArcSwapOption<SessionSlot>,
+    /// What was rendered for the last reader.
+    rendered: ArcSwapOption<Rendered>,
     /// Events on their way, those not durable yet included.
     leases: AtomicUsize,
     /// Whether the call seems to be over, so that the last lease asks the actor to look. Spares a message per event.
@@ -143,6 +220,7 @@ impl CallSlot {
             key,
             address: OnceLock::new(),
             session: ArcSwapOption::empty(),
+            rendered: ArcSwapOption::empty(),
             leases: AtomicUsize::new(0),
             over: AtomicBool::new(false),
         }
@@ -171,6 +249,19 @@ impl CallSlot {
         self.session.load_full()
     }
 
+    /// The same for a moment, without a part in its count of references.
+    pub(super) fn glance(&self) -> Guard<Option<Arc<SessionSlot>>> {
+        self.session.load()
+    }
+
+    pub(super) fn rendered(&self) -> Guard<Option<Arc<Rendered>>> {
+        self.rendered.load()
+    }
+
+    pub(super) fn set_rendered(&self, rendered: Rendered) {
+        self.rendered.store(Some(Arc::new(rendered)));
+    }
+
     pub(super) fn set_session(&self, session: Option<Arc<SessionSlot>>) {
         self.session.store(session);
     }
@@ -193,6 +284,17 @@ impl CallLease {
 
     pub(super) fn slot(&self) -> &Arc<CallSlot> {
         &self.0
+    }
+
+    /// The session, if nothing else of the call is on its way: there is no order to keep then, and the event need not
+    /// go through the call's actor. That actor cannot change the session or leave while this lease is there, and has a
+    /// lease of the session itself.
+    pub(super) fn straight_to_session(&self) -> Option<SessionLease> {
+        if self.0.leases.load(Ordering::SeqCst) != 1 {
+            return None;
+        }
+        let session = self.0.session.load();
+        session.as_ref().filter(|session| session.is_alive()).map(SessionLease::new)
     }
 }
 

@@ -51,6 +51,9 @@ pub struct TimerMetrics {
 
 /// What the wheel is told.
 pub(super) enum Message {
+    /// The sessions that were active are in the directory again. Told of an end before that, a session would begin with
+    /// its record, which may be older than what the log holds.
+    Begin,
     /// Something of a session ends at a time.
     Arm { at: Timestamp, release: Arc<Release>, session: SessionId },
     /// Sessions that were told have done what was to be done, durably.
@@ -312,10 +315,6 @@ impl Drop for Done {
 
 impl Actor for TimerWheel {
     type Context = Context<Self>;
-
-    fn started(&mut self, context: &mut Context<Self>) {
-        context.run_interval(LOOK_EVERY, Self::look);
-    }
 }
 
 impl Handler<Message> for TimerWheel {
@@ -323,6 +322,9 @@ impl Handler<Message> for TimerWheel {
 
     fn handle(&mut self, message: Message, context: &mut Context<Self>) {
         match message {
+            Message::Begin => {
+                context.run_interval(LOOK_EVERY, Self::look);
+            }
             Message::Arm { at, release, session } => {
                 self.enter(Timer { at, release, session, is_indexed: false });
             }

@@ -3,11 +3,11 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
-use super::changes::read_json;
 use super::house::{House, answer};
 use super::problem::Problem;
 use crate::config::Scope;
 use crate::domain::caller::Assurance;
+use crate::wire::changes::read_json;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -10,7 +10,6 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 
 use super::api_key::Access;
-use super::changes::read_json;
 use super::house::{House, answer, unknown_release, unknown_session};
 use super::problem::Problem;
 use crate::config::Scope;
@@ -19,6 +18,7 @@ use crate::domain::ids::{ReleaseId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::privacy::audit::What;
 use crate::privacy::inquiry::{self, Reading};
+use crate::wire::changes::read_json;
 
 /// How often a key may ask within [`PERIOD`].
 const MOST: usize = 60;

@@ -8,14 +8,12 @@
 //! | `house` | what every request needs: settings, sessions and calls as far as the key may see them |
 //! | `problem` | refusals as `application/problem+json` |
 //! | `context` | the context as JSON |
-//! | `changes` | bodies and conditions of writes |
 //! | `calls`, `sessions`, `variables`, `assurance`, `lookup` | the requests |
 //! | [`watch`] | `GET /v1/watch`: subscriptions with snapshots, changes, cursors |
 
 mod api_key;
 mod assurance;
 mod calls;
-mod changes;
 mod context;
 mod house;
 mod lookup;

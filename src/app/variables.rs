@@ -1,10 +1,10 @@
 //! Writing variables: `PUT` and `DELETE /v1/sessions/{session_id}/variables/{name}`, and `PATCH` for several at once.
 
+use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::Deserialize;
 
 use super::api_key::Access;
-use super::changes::{PatchBody, PutBody, condition, deletion, read_call, read_json};
 use super::house::{House, answer, query};
 use super::problem::Problem;
 use crate::actors::SessionView;
@@ -12,6 +12,7 @@ use crate::config::Scope;
 use crate::domain::ids::CallId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Change, Condition};
+use crate::wire::changes::{self, PatchBody, PutBody, deletion, read_call, read_json};
 
 /// Sets one variable.
 pub(super) async fn put(
@@ -66,6 +67,22 @@ pub(super) async fn patch(
     write(&house, &access, &session, change).await
 }
 
+fn condition(headers: &HeaderMap) -> Result<Option<Condition>, Refusal> {
+    changes::condition(single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?)
+}
+
+fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Refusal> {
+    let mut values = headers.get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text)),
+            Err(_) => Err(Refusal::new(Reason::InvalidParams, format!("{name} holds more than ASCII"))),
+        },
+        (Some(_), Some(_)) => Err(Refusal::new(Reason::InvalidParams, format!("{name} comes twice: send one"))),
+    }
+}
+
 fn writer(house: &House, request: &HttpRequest) -> Result<Access, Refusal> {
     let access = house.access(request.headers())?;
     access.require(Scope::ContextWrite)?;
@@ -108,4 +125,21 @@ pub(super) async fn current(
     let call = call.and_then(|call| view.session.call(call));
     let context = house.context(access, &view.release, &view.session, call.map(AsRef::as_ref)).await?;
     Ok((context, view.session.revision))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::http::header::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_condition_comes_once() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(condition(&headers), Ok(None));
+        headers.append(IF_MATCH, HeaderValue::from_static("\"17\""));
+        assert_eq!(condition(&headers), Ok(Some(Condition::Revision(17))));
+        headers.append(IF_MATCH, HeaderValue::from_static("\"18\""));
+        assert_eq!(condition(&headers).map_err(|refusal| refusal.reason), Err(Reason::InvalidParams));
+    }
 }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 
 use super::outlet::Outlet;
 use super::permits::Permit;
-use super::trunk::TrunkSettings;
+use super::trunk::{InForce, TrunkSettings};
 use crate::actors::{Outcome, Reply, Wake, Wakes};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Authority;
@@ -42,8 +42,10 @@ pub(super) struct Answer {
     outlet: Arc<Outlet>,
     asker: Option<Asker>,
     content: Content,
-    trunk: Arc<TrunkSettings>,
+    trunk: Arc<InForce>,
     frame: BytesMut,
+    /// Bytes of it that are counted in the outlet.
+    counted: usize,
     _permit: Permit,
 }
 
@@ -52,10 +54,10 @@ impl Answer {
         outlet: Arc<Outlet>,
         asker: Option<Asker>,
         content: Content,
-        trunk: Arc<TrunkSettings>,
+        trunk: Arc<InForce>,
         permit: Permit,
     ) -> Self {
-        Self { outlet, asker, content, trunk, frame: BytesMut::new(), _permit: permit }
+        Self { outlet, asker, content, trunk, frame: BytesMut::new(), counted: 0, _permit: permit }
     }
 
     /// Answers with a result that is no outcome of a single event, or with a refusal. Tells the connection.
@@ -76,7 +78,10 @@ impl Answer {
     }
 
     fn send(&mut self) -> bool {
-        self.asker.take().is_some_and(|asker| self.outlet.answer(asker.number, &self.frame))
+        self.asker.take().is_some_and(|asker| {
+            self.outlet.count_rendered(self.counted, 0);
+            self.outlet.answer(asker.number, &self.frame)
+        })
     }
 }
 
@@ -120,6 +125,7 @@ impl Reply for Answer {
             }
             (None, Err(_)) => write_result(&mut self.frame, asker.framing, &asker.id, "{}"),
         }
+        self.outlet.count_rendered(std::mem::replace(&mut self.counted, self.frame.len()), self.frame.len());
     }
 
     fn deliver(mut self: Box<Self>, wakes: &mut Wakes) {

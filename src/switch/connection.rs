@@ -2,19 +2,23 @@
 //! `late` what is over its deadline, and closes when the framing is lost or the peer does not keep up.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Shutdown};
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio_util::codec::Decoder;
 
 use super::Link;
 use super::dispatch::{Dispatched, Dispatcher};
+use super::metrics::Tally;
 use super::outlet::Outlet;
+use super::trunk::InForce;
 use crate::wire::framing::{Frame, FrameCodec, Framing};
 
 /// Time in which a frame that has begun must come to its end.
@@ -29,7 +33,7 @@ const READ: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(1);
 
 struct Connection {
-    stream: TcpStream,
+    stream: Arc<TcpStream>,
     dispatcher: Dispatcher,
     outlet: Arc<Outlet>,
     codec: FrameCodec,
@@ -42,22 +46,41 @@ struct Connection {
     incomplete_since: Option<Instant>,
     /// Since when the peer has taken nothing of what is to be sent.
     stuck_since: Option<Instant>,
-    /// Nothing more is read: the peer has ended, the framing is lost, or the daemon drains.
-    ended: bool,
+    intake: Intake,
+    /// Frames that were read are left until the peer has taken some of the answers before them.
+    held: bool,
+}
+
+/// Whether more is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Intake {
+    Open,
+    /// No more: the daemon drains.
+    Stopped,
+    /// The peer has ended: what is left of a frame will never be whole.
+    Ended,
     /// The framing is lost: the peer may still send.
-    lost: bool,
+    Lost,
 }
 
 /// Serves a connection until it ends.
 pub(super) async fn run(stream: TcpStream, peer: IpAddr, link: Arc<Link>) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let outlet = Arc::new(Outlet::new(link.shared.metrics.clone()));
+    let stream = Arc::new(stream);
+    let outlet = Arc::new(Outlet::new(link.shared.metrics.clone(), Some(stream.clone())));
     let limits = &link.shared.directory.settings().config.limits;
     let permits = link.shared.permits.of_connection();
     let mut connection = Connection {
         stream,
         codec: FrameCodec::new(limits.frame),
-        dispatcher: Dispatcher { link: link.clone(), outlet: outlet.clone(), permits, peer },
+        dispatcher: Dispatcher {
+            trunk: Arc::new(InForce::new(link.trunk.settings(&link.shared.directory.settings()))),
+            link: link.clone(),
+            outlet: outlet.clone(),
+            permits,
+            peer,
+            tally: Tally::default(),
+        },
         outlet,
         input: BytesMut::new(),
         out: BytesMut::new(),
@@ -65,8 +88,8 @@ pub(super) async fn run(stream: TcpStream, peer: IpAddr, link: Arc<Link>) -> io:
         read_at: Instant::now(),
         incomplete_since: None,
         stuck_since: None,
-        ended: false,
-        lost: false,
+        intake: Intake::Open,
+        held: false,
     };
     connection.serve(&link).await
 }
@@ -78,8 +101,15 @@ impl Connection {
         let mut armed: Option<Instant> = None;
         loop {
             let blocked = self.send()?;
-            if self.ended && !blocked && self.out.is_empty() && self.outlet.is_done() {
-                return if self.lost { self.close_lost().await } else { Ok(()) };
+            if self.held && self.out.len() < MOST_UNSENT {
+                self.held = false;
+                self.dispatch()?;
+                continue;
+            }
+            let has_frames = self.held || self.waiting.is_some();
+            let is_open = self.intake == Intake::Open;
+            if !is_open && !has_frames && !blocked && self.out.is_empty() && self.outlet.is_done() {
+                return if self.intake == Intake::Lost { self.close_lost().await } else { Ok(()) };
             }
             // One alarm for all deadlines. It is moved only if it would come too late.
             let next = self.next_alarm();
@@ -89,7 +119,7 @@ impl Connection {
                 alarm.as_mut().reset(next.into());
                 armed = Some(next);
             }
-            let may_read = !self.ended && self.waiting.is_none() && self.out.len() < MOST_UNSENT;
+            let may_read = is_open && !has_frames && self.out.len() < MOST_UNSENT;
             tokio::select! {
                 () = self.outlet.notified() => {}
                 readable = self.stream.readable(), if may_read => {
@@ -102,7 +132,7 @@ impl Connection {
                     armed = None;
                     self.check_deadlines(Instant::now())?;
                 }
-                _ = stop.wait_for(|stop| *stop), if !self.ended => self.ended = true,
+                _ = stop.wait_for(|stop| *stop), if is_open => self.intake = Intake::Stopped,
             }
         }
     }
@@ -136,7 +166,13 @@ impl Connection {
     fn read(&mut self) -> io::Result<()> {
         self.input.reserve(READ.min(4_096.max(self.input.len())));
         match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => self.ended = true,
+            Ok(0) => self.intake = Intake::Ended,
+            // There was room for more, so there is no more: that needs no second call to find out.
+            Ok(_) if self.input.len() < self.input.capacity() => {
+                let _cleared = self
+                    .stream
+                    .try_io(Interest::READABLE, || -> io::Result<()> { Err(io::ErrorKind::WouldBlock.into()) });
+            }
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
@@ -147,6 +183,13 @@ impl Connection {
 
     /// Dispatches the frames that are there, as far as there are permits.
     fn dispatch(&mut self) -> io::Result<()> {
+        self.dispatcher.renew()?;
+        let dispatched = self.dispatch_frames();
+        self.dispatcher.tally.settle(&self.outlet.metrics);
+        dispatched
+    }
+
+    fn dispatch_frames(&mut self) -> io::Result<()> {
         loop {
             let frame = match self.waiting.take() {
                 Some((frame, since)) => {
@@ -155,7 +198,11 @@ impl Connection {
                     Ok(frame)
                 }
                 None => {
-                    let decoded = if self.ended {
+                    if self.outlet.unsent() >= MOST_UNSENT {
+                        self.held = true;
+                        return Ok(());
+                    }
+                    let decoded = if self.intake == Intake::Ended {
                         self.codec.decode_eof(&mut self.input)?
                     } else {
                         self.codec.decode(&mut self.input)?
@@ -169,7 +216,7 @@ impl Connection {
             let framing = self.codec.framing().unwrap_or(Framing::Bare);
             match frame {
                 Ok(frame) => {
-                    self.dispatcher.link.shared.metrics.frames.fetch_add(1, Ordering::Relaxed);
+                    self.dispatcher.tally.count_frame();
                     match self.dispatcher.frame(&frame, framing, self.read_at) {
                         Dispatched::Done => {}
                         Dispatched::Wait => {
@@ -203,8 +250,7 @@ impl Connection {
     fn lose_framing(&mut self) {
         self.input = BytesMut::new();
         self.incomplete_since = None;
-        self.ended = true;
-        self.lost = true;
+        self.intake = Intake::Lost;
     }
 
     fn next_alarm(&self) -> Option<Instant> {
@@ -229,11 +275,17 @@ impl Connection {
 
     /// Ends a connection whose peer may still be sending: closed with unread bytes, the error would never reach it.
     async fn close_lost(&mut self) -> io::Result<()> {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        self.stream.shutdown().await?;
+        let socket = self.stream.as_fd().try_clone_to_owned()?;
+        std::net::TcpStream::from(socket).shutdown(Shutdown::Write)?;
         let rest = async {
             let mut sink = [0_u8; 4_096];
-            while self.stream.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+            while self.stream.readable().await.is_ok() {
+                match self.stream.try_read(&mut sink) {
+                    Ok(0) => break,
+                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => break,
+                    Ok(_) | Err(_) => {}
+                }
+            }
         };
         let _its_time_is_over = tokio::time::timeout(LINGER, rest).await;
         Ok(())

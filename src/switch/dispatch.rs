@@ -1,17 +1,19 @@
 //! From a request to the actors (PRODUCT.md 5.1). Runs on the connection's arbiter, frame by frame, so events of one
 //! call reach its actor in the order in which they came.
 
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::Link;
 use super::answer::{Answer, Asker, Content, write_content};
+use super::metrics::Tally;
 use super::outlet::Outlet;
 use super::permits::{ConnectionPermits, Permit};
 use super::report::report;
 use super::sync::{self, Progress};
-use super::trunk::TrunkSettings;
+use super::trunk::{InForce, TrunkSettings};
 use crate::actors::{Directory, Glance, Outcome};
 use crate::domain::ids::{CallId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
@@ -22,12 +24,19 @@ use crate::wire::framing::{Frame, Framing};
 use crate::wire::jsonrpc::{self, ReplyTo, Request, RequestId, WrongRequest};
 use crate::wire::sync::CallsSync;
 
+/// Bytes of answers that are written and wait for the disk, above which a connection's requests are refused: a context
+/// may be large, and permits count events only.
+const MOST_RENDERED: usize = 16 << 20;
+
 /// What a connection needs to dispatch its frames.
 pub(super) struct Dispatcher {
     pub(super) link: Arc<Link>,
     pub(super) outlet: Arc<Outlet>,
     pub(super) permits: ConnectionPermits,
     pub(super) peer: IpAddr,
+    /// The settings in force when the last bytes were read.
+    pub(super) trunk: Arc<InForce>,
+    pub(super) tally: Tally,
 }
 
 /// What comes of a frame.
@@ -42,6 +51,26 @@ pub(super) enum Dispatched {
 }
 
 impl Dispatcher {
+    /// Looks at the settings in force, before the frames of a read.
+    ///
+    /// # Errors
+    /// When the peer is not in `allow` any more: the connection ends.
+    pub(super) fn renew(&mut self) -> io::Result<()> {
+        let in_force = self.link.trunk.settings(&self.link.shared.directory.settings());
+        if self.trunk.is(&in_force) {
+            return Ok(());
+        }
+        if !in_force.switch().allows(self.peer) {
+            tracing::warn!(
+                switch = %self.link.name, peer = %self.peer,
+                "a connection is closed: its address is not in `allow` any more"
+            );
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        self.trunk = Arc::new(InForce::new(in_force));
+        Ok(())
+    }
+
     /// Takes one frame.
     pub(super) fn frame(&self, frame: &Frame, framing: Framing, read_at: Instant) -> Dispatched {
         match jsonrpc::parse_request(&frame.bytes) {
@@ -74,10 +103,10 @@ impl Dispatcher {
     fn request(&self, request: Request<'_>, framing: Framing, read_at: Instant) -> Dispatched {
         let Request { id, method } = request;
         let directory = &self.link.shared.directory;
-        let trunk = self.link.trunk.settings(&directory.settings());
+        let trunk = self.trunk.clone();
         match &method {
             Method::Ping => {
-                self.outlet.metrics.count_method(&method);
+                self.tally.count_method(&method);
                 if let Some(id) = &id {
                     self.outlet.append(|out| write_result(out, framing, id, "{\"pong\":true}"));
                 }
@@ -87,20 +116,21 @@ impl Dispatcher {
                 if let Some(id) = &id
                     && self.read_at_once(directory, &trunk, call, id, framing)
                 {
-                    self.outlet.metrics.count_method(&method);
+                    self.tally.count_method(&method);
                     return Dispatched::Done;
                 }
             }
             _ => {}
         }
-        let Some(permit) = self.permits.take() else {
+        let has_room = id.is_none() || self.outlet.rendered() < MOST_RENDERED;
+        let Some(permit) = has_room.then(|| self.permits.take()).flatten() else {
             if id.is_none() {
                 return Dispatched::Wait;
             }
             let detail = "too many requests are in progress: try later";
             return self.refuse_request(id.as_ref(), framing, &Refusal::new(Reason::Overloaded, detail));
         };
-        self.outlet.metrics.count_method(&method);
+        self.tally.count_method(&method);
         let deadline = read_at + trunk.config().limits.answer_within;
         if let Method::CallsSync(part) = method {
             return self.sync(part, trunk, id, framing, deadline, permit);
@@ -129,7 +159,7 @@ impl Dispatcher {
     fn sync(
         &self,
         part: CallsSync,
-        trunk: Arc<TrunkSettings>,
+        trunk: Arc<InForce>,
         id: Option<RequestId>,
         framing: Framing,
         deadline: Instant,
@@ -163,19 +193,21 @@ impl Dispatcher {
         id: &RequestId,
         framing: Framing,
     ) -> bool {
-        let tenant = tenant_of(directory, trunk, call);
-        match tenant.map_or(Glance::Unknown, |tenant| directory.glance(tenant, call)) {
+        let Some(tenant) = tenant_of(directory, trunk, call) else {
+            self.refuse_request(Some(id), framing, &unknown_call());
+            return true;
+        };
+        let render = |outcome: &Outcome<'_>| {
+            let mut result = String::new();
+            write_content(&mut result, Content::Context, outcome, trunk);
+            result
+        };
+        let say = |result: &str| self.outlet.append(|out| write_result(out, framing, id, result));
+        match directory.glance(tenant, call, trunk.number(), render, say) {
+            Glance::Said => true,
             Glance::Changing => false,
             Glance::Unknown => {
                 self.refuse_request(Some(id), framing, &unknown_call());
-                true
-            }
-            Glance::Durable(session, rules) => {
-                let outcome =
-                    Outcome { session: &session, call: session.call(call), rules: &rules, now: directory.now() };
-                let mut result = String::new();
-                write_content(&mut result, Content::Context, &outcome, trunk);
-                self.outlet.append(|out| write_result(out, framing, id, &result));
                 true
             }
         }

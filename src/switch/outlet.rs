@@ -3,11 +3,12 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use parking_lot::Mutex;
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::metrics::SwitchMetrics;
@@ -21,6 +22,10 @@ use crate::wire::jsonrpc::RequestId;
 pub(super) struct Outlet {
     state: Mutex<State>,
     notify: Notify,
+    /// Bytes of answers that are written and may not leave yet.
+    rendered: AtomicUsize,
+    /// None in tests.
+    socket: Option<Arc<TcpStream>>,
     pub(super) metrics: Arc<SwitchMetrics>,
 }
 
@@ -32,6 +37,10 @@ struct State {
     first: u64,
     /// Whether the connection was told already that there is something to send.
     noted: bool,
+    /// Whether the connection has taken something that is not sent yet: what is here has to follow it.
+    sending: bool,
+    /// Whether the connection waits for the last answer, to close.
+    closing: bool,
 }
 
 struct Open {
@@ -58,6 +67,17 @@ impl State {
         true
     }
 
+    /// True if the peer took everything. An error is found again by the connection, which ends by it.
+    fn send(&mut self, socket: &TcpStream) -> bool {
+        while !self.unsent.is_empty() {
+            match socket.try_write(&self.unsent) {
+                Ok(sent) if sent > 0 => self.unsent.advance(sent),
+                _ => return false,
+            }
+        }
+        true
+    }
+
     fn drop_answered(&mut self) {
         while self.open.front().is_some_and(|open| open.answered) {
             self.open.pop_front();
@@ -67,8 +87,8 @@ impl State {
 }
 
 impl Outlet {
-    pub(super) fn new(metrics: Arc<SwitchMetrics>) -> Self {
-        Self { state: Mutex::default(), notify: Notify::new(), metrics }
+    pub(super) fn new(metrics: Arc<SwitchMetrics>, socket: Option<Arc<TcpStream>>) -> Self {
+        Self { state: Mutex::default(), notify: Notify::new(), rendered: AtomicUsize::new(0), socket, metrics }
     }
 
     /// Notes a request; the number finds it again.
@@ -125,12 +145,29 @@ impl Outlet {
             out.extend_from_slice(&state.unsent);
             state.unsent.clear();
         }
+        state.sending = !out.is_empty();
     }
 
-    /// Whether nothing is to be sent and nobody waits for an answer.
+    /// Whether nothing is to be sent and nobody waits for an answer. Asked by a connection that closes then.
     pub(super) fn is_done(&self) -> bool {
-        let state = self.state.lock();
+        let mut state = self.state.lock();
+        state.closing = true;
         state.unsent.is_empty() && state.open.is_empty()
+    }
+
+    /// Bytes that the connection has not taken yet.
+    pub(super) fn unsent(&self) -> usize {
+        self.state.lock().unsent.len()
+    }
+
+    /// Bytes of answers that wait for the disk.
+    pub(super) fn rendered(&self) -> usize {
+        self.rendered.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn count_rendered(&self, before: usize, after: usize) {
+        self.rendered.fetch_add(after, Ordering::Relaxed);
+        self.rendered.fetch_sub(before, Ordering::Relaxed);
     }
 
     /// Waits until there is something to send.
@@ -152,6 +189,17 @@ impl Wake for Outlet {
     fn wake(&self) {
         self.notify.notify_one();
     }
+
+    fn send_now(&self) {
+        let mut state = self.state.lock();
+        let sent = !state.sending && self.socket.as_ref().is_some_and(|socket| state.send(socket));
+        if sent && !state.closing {
+            state.noted = false;
+        } else {
+            drop(state);
+            self.wake();
+        }
+    }
 }
 
 #[cfg(test)]
@@ -166,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_request_is_answered_once_and_answers_may_overtake_each_other() {
-        let outlet = Outlet::new(Arc::default());
+        let outlet = Outlet::new(Arc::default(), None);
         let deadline = Instant::now() + Duration::from_secs(60);
         let numbers: Vec<_> = (0..3).map(|id| outlet.open(RequestId::Integer(id), Framing::Bare, deadline)).collect();
         assert!(outlet.answer(numbers[2], b"c"), "the first answer tells the connection");
@@ -181,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_is_late_is_said_once_and_the_answer_after_it_is_dropped() {
-        let outlet = Outlet::new(Arc::default());
+        let outlet = Outlet::new(Arc::default(), None);
         let now = Instant::now();
         let soon = now + Duration::from_secs(60);
         let late = outlet.open(RequestId::Integer(7), Framing::Bare, now);
@@ -194,5 +242,49 @@ mod tests {
         assert!(outlet.answer(in_time, b"x"));
         assert_eq!(sent(&outlet), "x");
         assert_eq!(outlet.next_deadline(), None);
+    }
+
+    #[test]
+    fn a_lone_answer_is_sent_at_once_unless_the_connection_has_to_send_something_before_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+            let own = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("connects");
+            let (peer, _) = listener.accept().await.expect("accepts");
+            own.writable().await.expect("is open");
+            let outlet = Outlet::new(Arc::default(), Some(Arc::new(own)));
+            let deadline = Instant::now() + Duration::from_secs(60);
+            let read = async || {
+                let mut bytes = [0; 16];
+                peer.readable().await.expect("is open");
+                let length = peer.try_read(&mut bytes).expect("has come");
+                String::from_utf8(bytes[..length].to_vec()).expect("answers are text")
+            };
+
+            let first = outlet.open(RequestId::Integer(1), Framing::Bare, deadline);
+            assert!(outlet.answer(first, b"one"));
+            outlet.send_now();
+            assert_eq!(read().await, "one");
+
+            let second = outlet.open(RequestId::Integer(2), Framing::Bare, deadline);
+            assert!(outlet.answer(second, b"two"), "the connection was not told of the answer before");
+            let mut held = BytesMut::new();
+            outlet.take(&mut held);
+            let third = outlet.open(RequestId::Integer(3), Framing::Bare, deadline);
+            assert!(outlet.answer(third, b"three"));
+            outlet.send_now();
+            outlet.notified().await;
+            outlet.take(&mut held);
+            assert_eq!(held, "twothree", "the order is kept and the connection is told");
+
+            held.clear();
+            outlet.take(&mut held);
+            assert!(outlet.is_done());
+            let last = outlet.open(RequestId::Integer(4), Framing::Bare, deadline);
+            assert!(outlet.answer(last, b"four"));
+            outlet.send_now();
+            assert_eq!(read().await, "four");
+            outlet.notified().await;
+        });
     }
 }

@@ -1,6 +1,8 @@
 //! What is configured of a link, arranged for use, and which release a call is for (PRODUCT.md 3.1, 5.1).
 
+use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
@@ -19,6 +21,8 @@ pub(super) struct Trunk {
 
 /// The settings of a link under one configuration.
 pub(super) struct TrunkSettings {
+    /// Tells them from all others since the start.
+    number: u64,
     settings: Arc<Settings>,
     switch: config::Switch,
     plan: NumberPlan<ReleaseId>,
@@ -46,6 +50,30 @@ impl Trunk {
     }
 }
 
+/// The settings as one connection holds them: its events share its own count of references instead of fighting for that
+/// of all connections.
+pub(super) struct InForce(Arc<TrunkSettings>);
+
+impl InForce {
+    pub(super) const fn new(settings: Arc<TrunkSettings>) -> Self {
+        Self(settings)
+    }
+
+    pub(super) fn is(&self, settings: &Arc<TrunkSettings>) -> bool {
+        Arc::ptr_eq(&self.0, settings)
+    }
+}
+
+impl Deref for InForce {
+    type Target = TrunkSettings;
+
+    fn deref(&self) -> &TrunkSettings {
+        &self.0
+    }
+}
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 impl TrunkSettings {
     fn new(switch: config::Switch, settings: Arc<Settings>) -> Self {
         let numbers = switch.tenants.iter().filter_map(|id| settings.config.tenant(id)).flat_map(|tenant| {
@@ -60,7 +88,12 @@ impl TrunkSettings {
             NumberPlan::default()
         });
         let expose = switch.expose.clone().map_or(Expose::All, Expose::Only);
-        Self { settings, switch, plan, expose }
+        Self { number: NUMBER.fetch_add(1, Ordering::Relaxed), settings, switch, plan, expose }
+    }
+
+    /// Tells whether something was rendered under these settings.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     pub(super) fn config(&self) -> &config::Config {

@@ -1,4 +1,4 @@
-//! Bytes of the switch protocols in, typed messages out (PRODUCT.md 5). Knows no actor and no store.
+//! Bytes of switches and voice apps in, typed messages out (PRODUCT.md 5, 6). Knows no actor and no store.
 //!
 //! | module | what lives there |
 //! |---|---|
@@ -8,13 +8,17 @@
 //! | [`sync`] | the calls a switch still has, in parts |
 //! | [`answer`] | results and errors |
 //! | [`context`] | the context as a switch sees it |
+//! | [`changes`] | changes of variables as voice apps write them |
+//! | [`watch`] | what voice apps say on the WebSocket |
 //! | [`json`] | string literals |
 
 pub mod answer;
 pub mod calls;
+pub mod changes;
 pub mod context;
 pub mod framing;
 pub mod json;
 pub mod jsonrpc;
 mod lists;
 pub mod sync;
+pub mod watch;

@@ -69,12 +69,15 @@ fn a_new_release_takes_calls_on_a_connection_that_is_open() {
 }
 
 #[test]
-fn a_switch_that_is_no_longer_allowed_cannot_connect() {
+fn a_switch_that_is_no_longer_allowed_cannot_connect_nor_go_on() {
     let mut daemon = Daemon::with(Config::default().switches([Switch::trusted("edge-1")]));
-    daemon.edge().start("one", ANNA);
+    let mut open = daemon.edge();
+    open.start("one", ANNA);
     daemon.configure(|config| config.switches[0].lines.push_str("allow = [\"192.0.2.7/32\"]\n"));
     reload(&daemon);
     assert!(daemon.switch("edge-1", Framing::Bare).until_closed().is_empty());
+    open.send("context.get", &json!({"call_id": "one"}));
+    assert!(open.until_closed().is_empty());
 }
 
 #[test]

@@ -8,13 +8,17 @@ use dashmap::mapref::entry::Entry;
 
 use super::{Directory, Glance, Scope};
 use crate::actors::call_actor::{self, CallActor, Caller, StartCall, unknown_call};
-use crate::actors::reply::{Nobody, Reply, refuse_now};
+use crate::actors::reply::{Nobody, Outcome, Reply, refuse_now};
 use crate::actors::requests::{CallView, SessionView};
-use crate::actors::slot::{CallKey, CallLease, CallSlot, SessionLease, SessionSlot};
+use crate::actors::session_actor::{self, SessionEvent};
+use crate::actors::slot::{CallKey, CallLease, CallSlot, Rendered, SessionLease, SessionSlot, SoughtCall};
 use crate::domain::ids::{CallId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Command, EndCause};
 use crate::domain::time::Timestamp;
+
+/// Most bytes of a rendered text that are kept with its call.
+const MOST_RENDERED: usize = 2_048;
 
 impl Directory {
     pub(super) fn start_call_actor(
@@ -32,7 +36,7 @@ impl Directory {
 
     /// The session of a withheld call that ended a moment ago and may be reopened.
     pub(in crate::actors) fn withheld_session(&self, key: &CallKey) -> Option<SessionLease> {
-        let lingers = self.lingering.find(&key.tenant, &key.call, self.now())?;
+        let lingers = self.lingering.reopenable(key, self.now())?;
         if !lingers.session.is_anonymous() {
             return None;
         }
@@ -96,12 +100,12 @@ impl Directory {
     }
 
     pub(super) fn call(self: &Arc<Self>, tenant: &TenantId, call: &CallId) -> Option<CallLease> {
-        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
-        let found = self.calls.get(&key)?;
+        let found = self.calls.get(&(tenant, call) as &dyn SoughtCall)?;
         if found.is_alive() {
             return Some(CallLease::new(found.value()));
         }
         drop(found);
+        let key = CallKey { tenant: tenant.clone(), call: call.clone() };
         match self.calls.entry(key.clone()) {
             Entry::Occupied(mut entry) => {
                 if !entry.get().is_alive() {
@@ -117,10 +121,16 @@ impl Directory {
     /// Something happens to an active call, or its variables change on its behalf.
     pub fn call_event(self: &Arc<Self>, tenant: &TenantId, call: &CallId, command: Command, reply: Box<dyn Reply>) {
         match self.call(tenant, call) {
-            Some(lease) => {
-                let slot = lease.slot().clone();
-                slot.send(call_actor::Message::Event { command, reply, lease });
-            }
+            Some(lease) => match lease.straight_to_session() {
+                Some(session) => session.clone().send(session_actor::Message::Event(SessionEvent {
+                    command,
+                    contact: None,
+                    reply,
+                    call: Some(lease),
+                    session,
+                })),
+                None => lease.slot().clone().send(call_actor::Message::Event { command, reply, lease }),
+            },
             None => refuse_now(reply, unknown_call()),
         }
     }
@@ -128,35 +138,54 @@ impl Directory {
     /// A read of an active call that follows the events before it.
     pub fn read_call(self: &Arc<Self>, tenant: &TenantId, call: &CallId, reply: Box<dyn Reply>) {
         match self.call(tenant, call) {
-            Some(lease) => {
-                let slot = lease.slot().clone();
-                slot.send(call_actor::Message::Read { reply, lease });
-            }
+            Some(lease) => lease.slot().clone().send(call_actor::Message::Read { reply, lease }),
             None => refuse_now(reply, unknown_call()),
         }
     }
 
-    /// What can be said of an active call at once, without asking an actor.
-    #[must_use]
-    pub fn glance(&self, tenant: &TenantId, call: &CallId) -> Glance {
-        let Some(slot) = self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }) else {
-            return Glance::Unknown;
-        };
+    /// Says at once what there is to say of an active call, without asking an actor. What was rendered for the same
+    /// `reader` is said again as long as nothing has changed: who renders otherwise is another reader.
+    pub fn glance(
+        &self,
+        tenant: &TenantId,
+        call: &CallId,
+        reader: u64,
+        render: impl FnOnce(&Outcome<'_>) -> String,
+        say: impl FnOnce(&str),
+    ) -> Glance {
+        let Some(slot) = self.call_slot(tenant, call) else { return Glance::Unknown };
         if slot.is_leased() {
             return Glance::Changing;
         }
-        let Some(session) = slot.session() else { return Glance::Changing };
-        match session.view() {
-            Some(view) if view.call(call).is_some() => Glance::Durable(view, self.rules(session.release.id())),
-            Some(_) => Glance::Unknown,
-            None => Glance::Changing,
+        let session = slot.glance();
+        let Some(session) = session.as_ref() else { return Glance::Changing };
+        let view = session.glance();
+        let Some(view) = view.as_ref() else { return Glance::Changing };
+        let now = self.now();
+        if let Some(known) = slot.rendered().as_ref()
+            && (known.ordinal, known.reader) == (view.ordinal, reader)
+            && known.session == view.id
+            && known.until.is_none_or(|until| now < until)
+        {
+            say(&known.text);
+            return Glance::Said;
         }
+        let Some(active) = view.call(call) else { return Glance::Unknown };
+        let rules = self.rules(session.release.id());
+        let text = render(&Outcome { session: view, call: Some(active), rules: &rules, now });
+        say(&text);
+        // Nobody counts the memory of what is kept here, so it has to be little.
+        if text.len() <= MOST_RENDERED {
+            let until = view.next_end(&rules);
+            slot.set_rendered(Rendered { session: view.id, ordinal: view.ordinal, reader, until, text: text.into() });
+        }
+        Glance::Said
     }
 
     /// Whether there is an active call of a tenant with this ID.
     #[must_use]
     pub fn has_call(&self, tenant: &TenantId, call: &CallId) -> bool {
-        self.calls.contains_key(&CallKey { tenant: tenant.clone(), call: call.clone() })
+        self.calls.contains_key(&(tenant, call) as &dyn SoughtCall)
     }
 
     /// Refuses at once what needs no actor to be refused.
@@ -165,16 +194,17 @@ impl Directory {
     }
 
     pub(in crate::actors) fn call_slot(&self, tenant: &TenantId, call: &CallId) -> Option<Arc<CallSlot>> {
-        self.calls.get(&CallKey { tenant: tenant.clone(), call: call.clone() }).map(|slot| slot.value().clone())
+        self.calls.get(&(tenant, call) as &dyn SoughtCall).map(|slot| slot.value().clone())
     }
 
-    /// Takes a call that is over out of the directory, unless something of it is on its way.
+    /// Takes a call that is over out of the directory, unless something of it is on its way. Whether it is out.
     pub(in crate::actors) fn forget_call(&self, slot: &Arc<CallSlot>) -> bool {
-        if self.calls.remove_if(&slot.key, |_, entry| Arc::ptr_eq(entry, slot) && !slot.is_leased()).is_some() {
+        let is_it = |entry: &Arc<CallSlot>| Arc::ptr_eq(entry, slot);
+        if self.calls.remove_if(&slot.key, |_, entry| is_it(entry) && !slot.is_leased()).is_some() {
             self.active_calls.fetch_sub(1, Ordering::Relaxed);
             return true;
         }
-        !slot.is_leased()
+        !self.calls.get(&slot.key).is_some_and(|entry| is_it(&entry))
     }
 
     /// Durable views of active calls, in no order.

@@ -28,7 +28,7 @@ use crate::config::{Config, Generation};
 use crate::domain::caller::CanonicalCallerId;
 use crate::domain::ids::{ReleaseId, TenantId};
 use crate::domain::refusal::Refusal;
-use crate::domain::session::{Rules, Session};
+use crate::domain::session::Rules;
 use crate::domain::time::Timestamp;
 use crate::store::{Recovered, Release, Store, StoreError, Write, WriterHandle};
 
@@ -106,11 +106,11 @@ impl Scope<'_> {
     }
 }
 
-/// What can be said of a call at once.
-#[derive(Debug, Clone)]
+/// Whether something could be said of a call at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Glance {
-    /// The durable state of its session, which holds the call.
-    Durable(Arc<Session>, Arc<Rules>),
+    /// The durable state of its session was told.
+    Said,
     /// Events of the call are on their way: an answer has to follow them.
     Changing,
     /// There is no such active call.
@@ -159,6 +159,9 @@ impl Directory {
         directory.register_releases()?;
         directory.start_wheel(recovered.expired_to);
         directory.bring_back(recovered)?;
+        if let Some(wheel) = directory.wheel.get() {
+            wheel.do_send(timer_wheel::Message::Begin);
+        }
         directory.resume_retention(to_count)?;
         Ok(directory)
     }

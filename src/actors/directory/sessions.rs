@@ -91,10 +91,13 @@ impl Directory {
         self.session(key, release, self.shard_of(&session))
     }
 
-    /// Takes a session that rests out of the directory, unless somebody needs it.
+    /// Takes a session that rests out of the directory, unless somebody needs it. Whether it is out.
     pub(in crate::actors) fn forget_session(&self, slot: &Arc<SessionSlot>) -> bool {
-        let gone = |entry: &Arc<SessionSlot>| Arc::ptr_eq(entry, slot) && !slot.is_leased();
-        self.sessions.remove_if(&slot.key(), |_, entry| gone(entry)).is_some() || !slot.is_leased()
+        let key = slot.key();
+        let is_it = |entry: &Arc<SessionSlot>| Arc::ptr_eq(entry, slot);
+        // A lease that is given back in this moment tells the actor to rest once more.
+        self.sessions.remove_if(&key, |_, entry| is_it(entry) && !slot.is_leased()).is_some()
+            || !self.sessions.get(&key).is_some_and(|entry| is_it(&entry))
     }
 
     /// Durable views of sessions with active calls, in no order.

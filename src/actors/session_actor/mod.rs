@@ -10,9 +10,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Context, Handler};
+use tokio::sync::oneshot;
 
 use super::acknowledge::Ticket;
-use super::call_actor::{self, Caller, StartCall, unknown_call};
+use super::call_actor::{Caller, Offer, StartCall, unknown_call};
 use super::directory::Directory;
 use super::first_contact::Contact;
 use super::reply::{Outcome, Reply, deliver_now};
@@ -28,8 +29,9 @@ use crate::store::{AliasKey, Record, Sealed, Write};
 pub(super) enum Message {
     /// Something happens to the session.
     Event(SessionEvent),
-    /// A start with a call ID that this session has or had, by a caller who may be another one.
-    Offer { call: Box<StartCall>, reply: Box<dyn Reply>, lease: CallLease, session: SessionLease },
+    /// A start with a call ID that this session has or had. The verdict gives it back if it is not one of its call, so
+    /// that the session of its caller is found.
+    Offer { offer: Offer, session: SessionLease, verdict: oneshot::Sender<Option<Offer>> },
     /// A read that has to follow the events before it.
     Read { reply: Box<dyn Reply>, call: CallLease, session: SessionLease },
     /// Something of the session ends.
@@ -106,7 +108,7 @@ struct Step {
 const MOST_PANICS: usize = 3;
 const QUARANTINE: Duration = Duration::from_secs(60);
 /// How long a withheld session waits for an INVITE repeated with credentials (PRODUCT.md 4.3), and a little more.
-const REOPEN_WAIT: Duration = Duration::from_secs(33);
+pub(super) const REOPEN_WAIT: Duration = Duration::from_secs(33);
 
 impl SessionActor {
     pub(super) fn new(directory: Arc<Directory>, slot: Arc<SessionSlot>, origin: Origin) -> Self {
@@ -246,7 +248,12 @@ impl SessionActor {
                 "the disk is nearly full: nothing is written until there is room again",
             ));
         }
-        if matches!(command, Command::Start(_) | Command::Change(_)) && self.directory.is_memory_full() {
+        let adds = match command {
+            Command::Start(_) => true,
+            Command::Change(change) => !change.set.is_empty(),
+            _ => false,
+        };
+        if adds && self.directory.is_memory_full() {
             let most = self.settings.config.limits.session_memory;
             let detail = format!("active sessions take all the memory they may, {most} bytes: try later");
             return Err(Refusal::new(Reason::Overloaded, detail));
@@ -340,28 +347,31 @@ impl SessionActor {
     }
 
     /// A start with a call ID of this session by somebody who may be another caller.
-    fn offer(&mut self, call: Box<StartCall>, mut reply: Box<dyn Reply>, lease: CallLease, session: SessionLease) {
-        let active = self.session.call(&lease.key.call).is_some();
-        let is_withheld_as_before = matches!(call.caller, Caller::Withheld) && self.slot.id.is_anonymous();
-        if is_withheld_as_before && (active || self.may_reopen(&call, &lease.key.call)) {
-            let StartCall { start, .. } = *call;
-            return self.event(SessionEvent {
-                command: Command::Start(start),
+    fn offer(&mut self, offer: Offer, session: SessionLease, verdict: oneshot::Sender<Option<Offer>>) {
+        let active = self.session.call(&offer.lease.key.call).is_some();
+        let is_withheld_as_before = matches!(offer.call.caller, Caller::Withheld) && self.slot.id.is_anonymous();
+        let is_kept = is_withheld_as_before && (active || self.may_reopen(&offer.call, &offer.lease.key.call));
+        if !is_kept && !active {
+            let _actor_has_gone = verdict.send(Some(offer));
+            return;
+        }
+        let Offer { call, mut reply, lease } = offer;
+        if is_kept {
+            self.event(SessionEvent {
+                command: Command::Start(call.start),
                 contact: None,
                 reply,
                 call: Some(lease),
                 session,
             });
-        }
-        if active {
+        } else {
             reply.prepare(Err(Refusal::new(
                 Reason::CallIdInUse,
                 "another caller's active call has this call_id: use a call_id that is unique among active calls",
             )));
-            return self.answer_unchanged(session, Some(lease), reply);
+            self.answer_unchanged(session, Some(lease), reply);
         }
-        let slot = lease.slot().clone();
-        slot.send(call_actor::Message::StartAfresh { not: self.slot.id, call, reply, lease });
+        let _actor_has_gone = verdict.send(None);
     }
 
     /// Whether a withheld start is the INVITE of an ended call repeated with credentials: the domain decides so for
@@ -404,7 +414,9 @@ fn size_in_memory(session: &Session) -> u64 {
     let of_calls = session.calls.iter().flat_map(|call| &call.variables);
     let variables = session.variables.iter().chain(of_calls);
     let bytes = variables.map(|variable| VARIABLE + variable.name.as_str().len() + variable.value.len()).sum::<usize>();
-    u64::try_from(SESSION + CALL * (session.calls.len() + session.ended.len()) + bytes).unwrap_or(u64::MAX)
+    let details =
+        session.calls.iter().filter_map(|call| call.details.as_ref()).map(|known| known.size()).sum::<usize>();
+    u64::try_from(SESSION + CALL * (session.calls.len() + session.ended.len()) + bytes + details).unwrap_or(u64::MAX)
 }
 
 impl Actor for SessionActor {
@@ -421,7 +433,7 @@ impl Handler<Message> for SessionActor {
     fn handle(&mut self, message: Message, context: &mut Context<Self>) {
         match message {
             Message::Event(event) => self.event(event),
-            Message::Offer { call, reply, lease, session } => self.offer(call, reply, lease, session),
+            Message::Offer { offer, session, verdict } => self.offer(offer, session, verdict),
             Message::Read { reply, call, session } => self.read(reply, call, session),
             Message::Expire { reply, session } => self.expire(reply, session),
             Message::Record(session) => self.write_record(session),

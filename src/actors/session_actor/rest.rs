@@ -15,13 +15,18 @@ use crate::domain::time::Timestamp;
 use crate::store::Record;
 
 impl SessionActor {
-    /// Asks the wheel for a timer, if something ends before the index is read that far, or while a call is up.
+    /// Asks the wheel for a timer, if something ends before the index is read that far. While a call is up nothing of
+    /// the session is in the index: what ends later is looked at again then, so that no timer waits in memory for days.
     pub(super) fn arm(&mut self, now: Timestamp) {
         let Some(end) = self.session.next_end(&self.rules).map(|end| end.max(now)) else { return };
-        let is_near = !self.session.calls.is_empty() || end < now.after(NEAR * 2);
-        if is_near && self.timer.is_none_or(|timer| end < timer) {
-            self.timer = Some(end);
-            self.directory.arm(end, &self.slot.release, self.slot.id);
+        let near = now.after(NEAR * 2);
+        if end >= near && self.session.calls.is_empty() {
+            return;
+        }
+        let at = end.min(near);
+        if self.timer.is_none_or(|timer| at < timer) {
+            self.timer = Some(at);
+            self.directory.arm(at, &self.slot.release, self.slot.id);
         }
     }
 

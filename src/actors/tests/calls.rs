@@ -162,3 +162,84 @@ fn a_voice_app_changes_a_sleeping_session_and_reads_it() {
         house.directory.shutdown();
     });
 }
+
+#[test]
+fn a_context_is_rendered_once_until_something_changes_or_ends_or_somebody_else_reads() {
+    run(|place| async move {
+        let house = House::open(&place);
+        let tenant = House::release("support-de").tenant;
+        answered(house.start("support-de", "a", anna())).await.expect("starts");
+        let look = |reader: u64| {
+            let mut rendered = false;
+            let mut said = String::new();
+            for _ in 0..1_000 {
+                let render = |outcome: &Outcome<'_>| {
+                    rendered = true;
+                    let context = outcome.session.context(None, Authority::OfCall, outcome.rules, outcome.now);
+                    context.variables.iter().map(|seen| seen.variable.value.as_str()).collect()
+                };
+                match house.directory.glance(&tenant, &id("a"), reader, render, |text| said = text.to_owned()) {
+                    Glance::Said => return (rendered, said),
+                    // The lease of the event before goes a moment after its answer.
+                    Glance::Changing => std::thread::sleep(Duration::from_millis(1)),
+                    Glance::Unknown => panic!("the call is active"),
+                }
+            }
+            panic!("the call keeps changing");
+        };
+        assert_eq!(look(1), (true, String::new()));
+        assert_eq!(look(1), (false, String::new()));
+        answered(house.set("a", "language", "1", Lifetime::Session)).await.expect("is set");
+        assert_eq!(look(1), (true, "1".to_owned()));
+        assert_eq!(look(2), (true, "1".to_owned()), "another reader may see something else");
+        assert_eq!(look(1), (true, "1".to_owned()));
+        assert_eq!(look(1), (false, "1".to_owned()));
+        let mut short = change(Some("a"), "language", "2", Lifetime::Session);
+        for set in &mut short.set {
+            set.ttl = Some(Duration::from_millis(200));
+        }
+        answered(house.happens("a", Command::Change(short))).await.expect("is set");
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        assert_eq!(look(1).1, "", "what has expired is never said");
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn a_call_that_began_with_the_list_of_its_switch_is_asked_for_and_a_later_one_is_not() {
+    run(|path| async move {
+        let house = House::open(&path);
+        let started = answered(house.start("support-de", "a", anna())).await.expect("a context");
+        let at = started.call.expect("the call is active").started_at;
+        let leg = Leg { switch: "edge-1".parse().expect("a name"), peer: [127, 0, 0, 1].into() };
+        let reported = house.directory.calls_of(&leg, at);
+        assert_eq!(reported.iter().map(|call| call.call.as_str()).collect::<Vec<_>>(), ["a"]);
+        let before = crate::domain::time::Timestamp::from_unix_millis(at.unix_millis() - 1);
+        assert!(house.directory.calls_of(&leg, before).is_empty());
+        house.directory.shutdown();
+    });
+}
+
+#[test]
+fn events_behind_the_start_of_another_caller_with_the_same_call_id_are_events_of_that_call() {
+    run(|path| async move {
+        let house = House::open(&path);
+        for round in 0..50 {
+            let call = format!("x-{round}");
+            let first = house.start("support-de", &call, anna());
+            let first_end = house.end(&call);
+            let second = house.start("support-de", &call, "sip:+442079460123@example.com");
+            let set = house.set(&call, "queue", "\"billing\"", Lifetime::Call);
+            let second_end = house.end(&call);
+            let first = answered(first).await.expect("a context");
+            answered(first_end).await.expect("the end is answered");
+            let second = answered(second).await.expect("a context");
+            assert_ne!(first.session.id, second.session.id);
+            assert_eq!(answered(set).await.expect("a revision").session.id, second.session.id);
+            let over = answered(second_end).await.expect("the end is answered");
+            assert_eq!((over.session.id, over.session.calls.len()), (second.session.id, 0));
+        }
+        house.rests().await;
+        house.directory.shutdown();
+    });
+}

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `socket` | one connection: operations, key, signs of life |
 //! | `line` | sending, and leaving those who do not take it |
-//! | `protocol`, `messages` | what clients say and hear |
+//! | `messages` | what clients hear; what they say is in `wire::watch` |
 //! | `target` | what is watched, and what of it may be seen |
 //! | `watched` | one subscription: catching up, live, bookmarks, `lagged` |
 //! | `snapshot`, `resume` | how a subscription begins |
@@ -17,7 +17,6 @@
 mod cursor;
 mod line;
 mod messages;
-mod protocol;
 mod resume;
 mod snapshot;
 mod socket;

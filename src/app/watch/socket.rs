@@ -8,7 +8,6 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::line::{Gone, Line, Stop};
 use super::messages;
-use super::protocol::{self, One, Operation, Refused, Wanted};
 use super::target::{Target, call_binding};
 use super::watched::{Beginning, Watched};
 use crate::app::api_key::KeyHash;
@@ -18,6 +17,7 @@ use crate::config::Scope;
 use crate::domain::ids::{CallId, ReleaseId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Change;
+use crate::wire::watch::{self, One, Operation, Refused, Wanted};
 
 /// Most subscriptions of one socket.
 const MOST_SUBSCRIPTIONS: usize = 64;
@@ -167,7 +167,7 @@ impl Socket {
     }
 
     async fn operate(&mut self, text: &str) -> Result<(), Gone> {
-        let (id, operation) = match protocol::read(text, self.line.house.value_limit()) {
+        let (id, operation) = match watch::read(text, self.line.house.value_limit()) {
             Ok(read) => read,
             Err(Refused { id, refusal }) => return self.line.refuse(id.as_deref(), &refusal).await,
         };

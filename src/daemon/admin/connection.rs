@@ -24,8 +24,8 @@ use crate::domain::refusal::{Reason, Refusal};
 use crate::privacy::audit::{Entry, What, Who};
 
 const MOST_CONNECTIONS: usize = 64;
-/// Longest line of a client.
-const LINE: usize = 64 * 1024;
+/// Longest line of a client: a configuration to be reviewed comes in one.
+const LINE: usize = 2 * 1024 * 1024;
 /// How long a client may say nothing, and how long it may take to read an answer.
 const IDLE: Duration = Duration::from_secs(300);
 const WRITE_WITHIN: Duration = Duration::from_secs(10);

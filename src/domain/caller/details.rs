@@ -77,6 +77,14 @@ pub struct CallerDetails {
     pub headers: Option<CallerNumber>,
 }
 
+impl CallerDetails {
+    /// Bytes of all of it.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        [&self.number, &self.display, &self.headers].into_iter().flatten().map(|text| text.0.len()).sum()
+    }
+}
+
 impl fmt::Debug for CallerDetails {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CallerDetails(hidden)")

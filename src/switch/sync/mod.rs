@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::Link;
 use super::answer::Answer;
-use super::trunk::TrunkSettings;
+use super::trunk::InForce;
 use crate::actors::Reported;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Leg;
@@ -22,13 +22,7 @@ pub(super) fn result(ended: u64) -> String {
 }
 
 /// Ends what is missing in this list and was in the list before, and answers when that is durable.
-pub(super) async fn conclude(
-    link: Arc<Link>,
-    peer: IpAddr,
-    trunk: Arc<TrunkSettings>,
-    complete: Complete,
-    answer: Answer,
-) {
+pub(super) async fn conclude(link: Arc<Link>, peer: IpAddr, trunk: Arc<InForce>, complete: Complete, answer: Answer) {
     let Complete { sync, part, began, listed } = complete;
     let directory = link.shared.directory.clone();
     let leg = Leg { switch: link.name.clone(), peer };

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::app::changes::{SetMap, change, read_json};
+use super::changes::{SetMap, change, read_json};
 use crate::domain::ids::InstanceId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Change, Condition};
@@ -15,36 +15,52 @@ const LONGEST_ID: usize = 128;
 
 /// One message of a client.
 #[derive(Debug)]
-pub(super) enum Operation<'a> {
+pub enum Operation<'a> {
     /// Watch something from now on, or from a cursor on.
-    Subscribe { to: Wanted<'a>, from: Option<Cow<'a, str>> },
+    Subscribe {
+        /// What.
+        to: Wanted<'a>,
+        /// The cursor.
+        from: Option<Cow<'a, str>>,
+    },
     /// Watch it no longer.
     Unsubscribe,
     /// A context.
     Get(One<'a>),
     /// Set and delete variables, in the session named or in that of the call.
-    Set { of: One<'a>, change: Change },
+    Set {
+        /// Which session, or whose.
+        of: One<'a>,
+        /// The change.
+        change: Change,
+    },
 }
 
 /// What is to be watched.
 #[derive(Debug)]
-pub(super) enum Wanted<'a> {
+pub enum Wanted<'a> {
+    /// All calls of a release.
     Release(InstanceId),
+    /// One session or call.
     One(One<'a>),
 }
 
 /// A session or a call. Texts that cannot be an ID are kept: such a session or call is unknown.
 #[derive(Debug)]
-pub(super) enum One<'a> {
+pub enum One<'a> {
+    /// A session, by its ID.
     Session(Cow<'a, str>),
+    /// A call, by its call ID.
     Call(Cow<'a, str>),
 }
 
 /// A refused message, with its id as far as it could be read.
 #[derive(Debug)]
-pub(super) struct Refused {
-    pub(super) id: Option<String>,
-    pub(super) refusal: Refusal,
+pub struct Refused {
+    /// The id.
+    pub id: Option<String>,
+    /// Why.
+    pub refusal: Refusal,
 }
 
 /// What every message has. The forms below allow these two members again and refuse what they do not know.
@@ -112,8 +128,12 @@ struct SetForm<'a> {
     if_revision: Option<u64>,
 }
 
-/// Reads a message into its id and what is wanted. `value_limit` is the limit of a variable's value.
-pub(super) fn read(text: &str, value_limit: usize) -> Result<(String, Operation<'_>), Refused> {
+/// Reads a message into its id and what is wanted. `value_limit` is the limit of a variable's value in bytes.
+///
+/// # Errors
+/// `parse_error` for what is no JSON, `method_not_found` for an unknown operation, `invalid_params` or `limit_exceeded`
+/// for members that cannot be taken.
+pub fn read(text: &str, value_limit: usize) -> Result<(String, Operation<'_>), Refused> {
     let head: Head<'_> = read_json(text.as_bytes()).map_err(|refusal| Refused { id: None, refusal })?;
     let id = head.id.into_owned();
     if id.is_empty() || id.len() > LONGEST_ID {
@@ -170,5 +190,5 @@ fn one<'a>(session: Option<Cow<'a, str>>, call: Option<Cow<'a, str>>) -> Result<
 }
 
 #[cfg(test)]
-#[path = "protocol_tests.rs"]
+#[path = "watch_tests.rs"]
 mod tests;

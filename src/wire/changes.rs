@@ -5,7 +5,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use actix_web::http::header::{HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -19,7 +18,7 @@ use crate::domain::value::JsonText;
 /// One variable as it is to be set.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SetBody<'a> {
+pub struct SetBody<'a> {
     #[serde(borrow)]
     value: &'a RawValue,
     #[serde(default)]
@@ -31,7 +30,7 @@ pub(super) struct SetBody<'a> {
 /// Body of `PUT /v1/sessions/{session_id}/variables/{name}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PutBody<'a> {
+pub struct PutBody<'a> {
     #[serde(borrow)]
     value: &'a RawValue,
     #[serde(default)]
@@ -45,7 +44,7 @@ pub(super) struct PutBody<'a> {
 /// Body of `PATCH /v1/sessions/{session_id}/variables`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PatchBody<'a> {
+pub struct PatchBody<'a> {
     #[serde(default, borrow)]
     set: SetMap<'a>,
     #[serde(default)]
@@ -57,7 +56,7 @@ pub(super) struct PatchBody<'a> {
 /// Names with what they are set to, in the order they came; a name that comes twice is there twice, so that it can be
 /// refused.
 #[derive(Default)]
-pub(super) struct SetMap<'a>(Vec<(String, SetBody<'a>)>);
+pub struct SetMap<'a>(Vec<(String, SetBody<'a>)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for SetMap<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -82,7 +81,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for SetMap<'a> {
 }
 
 /// Reads JSON of a request.
-pub(super) fn read_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Refusal> {
+///
+/// # Errors
+/// `parse_error` for what is no JSON, `invalid_params` for JSON of another form.
+pub fn read_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(text).map_err(|error| {
         // The message of a parser may quote what it read, which may be personal data.
         let place = format!("line {} column {}", error.line(), error.column());
@@ -97,13 +99,19 @@ pub(super) fn read_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Ref
 }
 
 /// Reads the call ID of a request that names a call for its assurance or its `call` variables.
-pub(super) fn read_call(call: Option<&str>) -> Result<Option<CallId>, Refusal> {
+///
+/// # Errors
+/// `invalid_params` for what cannot be a call ID.
+pub fn read_call(call: Option<&str>) -> Result<Option<CallId>, Refusal> {
     call.map(str::parse).transpose()
 }
 
 impl PutBody<'_> {
-    /// The change of setting this one variable.
-    pub(super) fn into_change(self, name: &str, most: usize, condition: Option<Condition>) -> Result<Change, Refusal> {
+    /// The change of setting this one variable. `most` is the limit of a value in bytes.
+    ///
+    /// # Errors
+    /// `invalid_params` or `limit_exceeded` for a name, a value, a `ttl` or a call ID that cannot be taken.
+    pub fn into_change(self, name: &str, most: usize, condition: Option<Condition>) -> Result<Change, Refusal> {
         let body = SetBody { value: self.value, lifetime: self.lifetime, ttl: self.ttl };
         Ok(Change {
             call: read_call(self.call_id.as_deref())?,
@@ -116,14 +124,20 @@ impl PutBody<'_> {
 }
 
 impl PatchBody<'_> {
-    /// The change of setting and deleting all of it.
-    pub(super) fn into_change(self, most: usize, condition: Option<Condition>) -> Result<Change, Refusal> {
+    /// The change of setting and deleting all of it. `most` is the limit of a value in bytes.
+    ///
+    /// # Errors
+    /// `invalid_params` or `limit_exceeded` for a name, a value, a `ttl` or a call ID that cannot be taken.
+    pub fn into_change(self, most: usize, condition: Option<Condition>) -> Result<Change, Refusal> {
         change(self.set, &self.delete, self.call_id.as_deref(), most, condition)
     }
 }
 
-/// Sets and deletes as one change. `most` is the limit of a value.
-pub(super) fn change(
+/// Sets and deletes as one change. `most` is the limit of a value in bytes.
+///
+/// # Errors
+/// `invalid_params` or `limit_exceeded` for a name, a value, a `ttl` or a call ID that cannot be taken.
+pub fn change(
     set: SetMap<'_>,
     delete: &[String],
     call: Option<&str>,
@@ -140,7 +154,8 @@ pub(super) fn change(
 }
 
 /// The change of deleting one variable.
-pub(super) fn deletion(name: VariableName, call: Option<CallId>, condition: Option<Condition>) -> Change {
+#[must_use]
+pub fn deletion(name: VariableName, call: Option<CallId>, condition: Option<Condition>) -> Change {
     Change { call, set: Vec::new(), delete: vec![name], condition, authority: Authority::OfCall }
 }
 
@@ -159,11 +174,13 @@ fn read_ttl(text: &str) -> Result<Duration, Refusal> {
     duration::parse(text).map_err(|error| Refusal::new(Reason::InvalidParams, format!("ttl is {error}")))
 }
 
-/// The condition of a write: `If-Match: "<revision>"` or `If-None-Match: *`.
-pub(super) fn condition(headers: &HeaderMap) -> Result<Option<Condition>, Refusal> {
+/// The condition of a write: `If-Match: "<revision>"` or `If-None-Match: *` (RFC 9110, section 13.1).
+///
+/// # Errors
+/// `invalid_params` for both at once, and for anything but one revision or `*`.
+pub fn condition(if_match: Option<&str>, if_none_match: Option<&str>) -> Result<Option<Condition>, Refusal> {
     let invalid = |detail| Err(Refusal::new(Reason::InvalidParams, detail));
-    let (matches, unset) = (single(headers, &IF_MATCH)?, single(headers, &IF_NONE_MATCH)?);
-    match (matches, unset) {
+    match (if_match.map(str::trim), if_none_match.map(str::trim)) {
         (Some(_), Some(_)) => invalid("If-Match and If-None-Match do not go together: send one of them"),
         // `If-Match: *` asks whether the session exists, and that is asked anyway.
         (None | Some("*"), None) => Ok(None),
@@ -177,18 +194,6 @@ pub(super) fn condition(headers: &HeaderMap) -> Result<Option<Condition>, Refusa
         }
         (None, Some("*")) => Ok(Some(Condition::Unset)),
         (None, Some(_)) => invalid("If-None-Match holds * only: the variable is not set"),
-    }
-}
-
-fn single<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, Refusal> {
-    let mut values = headers.get_all(name);
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => match value.to_str() {
-            Ok(text) => Ok(Some(text.trim())),
-            Err(_) => Err(Refusal::new(Reason::InvalidParams, format!("{name} holds more than ASCII"))),
-        },
-        (Some(_), Some(_)) => Err(Refusal::new(Reason::InvalidParams, format!("{name} comes twice: send one"))),
     }
 }
 
