@@ -14,10 +14,12 @@ use crate::domain::session::Session;
 use crate::store::{Release, Store, StoreError};
 
 /// Threads that read at most: about as many reads as a disk takes at the same time.
-const MOST_READERS: usize = 8;
-/// Sessions that wait for each thread before another one starts. What lies in memory of the kernel is read faster than
-/// this grows; then more threads would only take time from calls.
-const WAITING_FOR_EACH: usize = 32;
+const MOST_READERS: usize = 16;
+/// Sessions that end and wait for each thread before another one starts. What lies in memory of the kernel is read
+/// faster than this grows; then more threads would only take time from calls. For a call another one starts at once.
+const WAITING_FOR_EACH: usize = 128;
+/// Sessions that end and are read together.
+const TOGETHER: usize = 16;
 
 /// What was read; none: there is no record.
 pub(super) type Loaded = Result<Option<Session>, StoreError>;
@@ -51,14 +53,18 @@ struct State {
 }
 
 impl State {
-    fn take(&mut self) -> Option<Wanted> {
-        self.calls.pop_front().or_else(|| self.ends.pop_front())
+    /// What is read next: what one call waits for, or some sessions that end.
+    fn take(&mut self) -> Vec<Wanted> {
+        match self.calls.pop_front() {
+            Some(call) => vec![call],
+            None => self.ends.drain(..self.ends.len().min(TOGETHER)).collect(),
+        }
     }
 
     /// Whether another thread is needed for what waits.
     fn needs_reader(&self) -> bool {
-        let waiting = self.calls.len() + self.ends.len();
-        waiting > self.readers * WAITING_FOR_EACH && self.readers < MOST_READERS
+        let is_needed = !self.calls.is_empty() || self.ends.len() > self.readers * WAITING_FOR_EACH;
+        is_needed && self.readers < MOST_READERS
     }
 }
 
@@ -94,21 +100,29 @@ impl Loader {
 
     /// Reads until nothing waits.
     fn read(&self) {
-        while let Some(Wanted { release, session, told }) = self.next() {
-            if told.is_closed() {
-                continue;
+        loop {
+            let mut wanted = self.next();
+            if wanted.is_empty() {
+                return;
             }
-            let load = || self.store.load(&release.id().tenant, &session);
-            let loaded = catch_unwind(AssertUnwindSafe(load))
-                .unwrap_or(Err(StoreError::Incomplete("a record: its reading panicked")));
-            let _nobody_waits = told.send(loaded.map(|found| found.map(|(_, session)| session)));
+            wanted.retain(|wanted| !wanted.told.is_closed());
+            let sessions: Vec<_> = wanted.iter().map(|wanted| (wanted.release.clone(), wanted.session)).collect();
+            match catch_unwind(AssertUnwindSafe(|| self.store.load_all(&sessions))) {
+                Ok(loaded) => {
+                    for (wanted, loaded) in wanted.into_iter().zip(loaded) {
+                        let _nobody_waits = wanted.told.send(loaded);
+                    }
+                }
+                // Whoever waits is told by the end of the channel.
+                Err(_) => tracing::error!("the reading of session records panicked"),
+            }
         }
     }
 
-    fn next(&self) -> Option<Wanted> {
+    fn next(&self) -> Vec<Wanted> {
         let mut state = self.state.lock();
         let next = state.take();
-        state.readers -= usize::from(next.is_none());
+        state.readers -= usize::from(next.is_empty());
         next
     }
 }
@@ -134,8 +148,16 @@ mod tests {
             let (ends, calls) = ([1, 2].map(|end| wanted(&release, end).0), [3, 4].map(|call| wanted(&release, call).0));
             state.ends.extend(ends);
             state.calls.extend(calls);
-            let order: Vec<_> = std::iter::from_fn(|| state.take()).map(|wanted| wanted.session).collect();
-            assert_eq!(order, [3, 4, 1, 2].map(|number| SessionId::Caller([number; 32])));
+            let mut order = Vec::new();
+            loop {
+                let next = state.take();
+                if next.is_empty() {
+                    break;
+                }
+                order.push(next.iter().map(|wanted| wanted.session).collect::<Vec<_>>());
+            }
+            let id = |number| SessionId::Caller([number; 32]);
+            assert_eq!(order, [vec![id(3)], vec![id(4)], vec![id(1), id(2)]]);
             house.directory.shutdown();
         });
     }
@@ -147,7 +169,7 @@ mod tests {
             let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
             let mut state = State::default();
             let mut readers = Vec::new();
-            for _ in 0..2_000 {
+            for _ in 0..4_000 {
                 state.ends.push_back(wanted(&release, 1).0);
                 state.readers += usize::from(state.needs_reader());
                 readers.push(state.readers);
@@ -156,6 +178,9 @@ mod tests {
             assert_eq!(readers.get(WAITING_FOR_EACH - 1), Some(&1));
             assert_eq!(readers.get(WAITING_FOR_EACH), Some(&2));
             assert_eq!(readers.last(), Some(&MOST_READERS));
+            let mut state = State { readers: 3, ..State::default() };
+            state.calls.push_back(wanted(&release, 1).0);
+            assert!(state.needs_reader(), "a call does not wait for those who read");
             house.directory.shutdown();
         });
     }

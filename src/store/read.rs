@@ -1,5 +1,6 @@
 //! Reads: sessions, aliases, the log for watchers that resume, figures for operators.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rocksdb::{DBPinnableSlice, ErrorKind, ReadOptions, ReadTier};
@@ -80,6 +81,27 @@ impl Store {
         self.load_from(tenant, session, Tier::Memory)
     }
 
+    /// Records of several sessions, in their order: cheaper than one by one. May block on the disk.
+    pub fn load_all(&self, sessions: &[(Arc<Release>, SessionId)]) -> Vec<Result<Option<Session>, StoreError>> {
+        let inner = &*self.inner;
+        let family = match family(&inner.db, SESSIONS) {
+            Ok(family) => family,
+            Err(error) => return sessions.iter().map(|_| Err(error.clone())).collect(),
+        };
+        let keys: Vec<_> =
+            sessions.iter().map(|(release, session)| layout::session_key(release.tenant(), session)).collect();
+        let keys = keys.iter().map(AsRef::as_ref);
+        let values = inner.db.batched_multi_get_cf_opt(family, keys, false, &ReadOptions::default());
+        let open = |((release, session), value): (&(Arc<Release>, SessionId), Result<_, _>)| {
+            let tenant = &release.id().tenant;
+            inner.check_whole(tenant, release.tenant(), session)?;
+            let Some(value): Option<DBPinnableSlice<'_>> = value? else { return Ok(None) };
+            let (_, session) = inner.open_record(tenant, release.tenant(), session, &value)?;
+            Ok(Some(session))
+        };
+        sessions.iter().zip(values).map(open).collect()
+    }
+
     fn load_from(
         &self,
         tenant: &TenantId,
@@ -87,10 +109,7 @@ impl Store {
         tier: Tier,
     ) -> Result<Cached<Option<(ReleaseId, Session)>>, StoreError> {
         let Some(number) = self.inner.registry.read().tenant(tenant) else { return Ok(Cached::Known(None)) };
-        if self.inner.damaged.contains(&(number, *session)) {
-            let what = "its log has a gap";
-            return Err(StoreError::Damaged { tenant: tenant.clone(), session: *session, what });
-        }
+        self.inner.check_whole(tenant, number, session)?;
         let key = layout::session_key(number, session);
         match self.get(SESSIONS, key.as_ref(), tier)? {
             Cached::WouldBlock => Ok(Cached::WouldBlock),
@@ -233,6 +252,14 @@ impl Store {
 }
 
 impl Inner {
+    fn check_whole(&self, tenant: &TenantId, number: u32, session: &SessionId) -> Result<(), StoreError> {
+        if self.damaged.contains(&(number, *session)) {
+            let what = "its log has a gap";
+            return Err(StoreError::Damaged { tenant: tenant.clone(), session: *session, what });
+        }
+        Ok(())
+    }
+
     pub(super) fn open_record(
         &self,
         tenant: &TenantId,

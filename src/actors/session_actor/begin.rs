@@ -38,7 +38,7 @@ impl SessionActor {
     pub(super) fn load(&mut self, context: &mut Context<Self>, reader: Reader) {
         let loaded = self.directory.loader().load(&self.slot.release, self.slot.id, reader);
         let then = actix::fut::ActorFutureExt::map(loaded.into_actor(self), |loaded, actor: &mut Self, _| {
-            actor.found(loaded.unwrap_or(Err(StoreError::Incomplete("a record: nobody reads it"))));
+            actor.found(loaded.unwrap_or(Err(StoreError::Incomplete("a record: its reading ended"))));
         });
         context.wait(then);
     }
