@@ -145,7 +145,8 @@ mod tests {
             let house = House::open(&path);
             let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
             let mut state = State::default();
-            let (ends, calls) = ([1, 2].map(|end| wanted(&release, end).0), [3, 4].map(|call| wanted(&release, call).0));
+            let (ends, calls) =
+                ([1, 2].map(|end| wanted(&release, end).0), [3, 4].map(|call| wanted(&release, call).0));
             state.ends.extend(ends);
             state.calls.extend(calls);
             let mut order = Vec::new();

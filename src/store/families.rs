@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType, DBRecoveryMode, Options,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
+    DBRecoveryMode, Env, Options,
 };
 
 use super::error::StoreError;
@@ -51,7 +52,12 @@ pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
     let families = FAMILIES
         .iter()
         .map(|(name, profile, memory)| ColumnFamilyDescriptor::new(*name, family_options(*profile, *memory, &cache)));
-    Ok(DB::open_cf_descriptors(&database_options(), path, families)?)
+    let mut options = database_options();
+    let mut env = Env::new()?;
+    // Compactions: calls do not wait for a core that one of them has.
+    env.lower_thread_pool_cpu_priority();
+    options.set_env(&env);
+    Ok(DB::open_cf_descriptors(&options, path, families)?)
 }
 
 fn database_options() -> Options {

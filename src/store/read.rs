@@ -156,7 +156,12 @@ impl Store {
         }
     }
 
-    fn get(&self, name: &'static str, key: &[u8], tier: Tier) -> Result<Cached<Option<DBPinnableSlice<'_>>>, StoreError> {
+    fn get(
+        &self,
+        name: &'static str,
+        key: &[u8],
+        tier: Tier,
+    ) -> Result<Cached<Option<DBPinnableSlice<'_>>>, StoreError> {
         let db = &self.inner.db;
         let family = family(db, name)?;
         let found = match tier {
