@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use recalld::actors::{Clock, Delivery, Filter, Subscription};
 use recalld::domain::session::{ChangeCause, Effect};
 use recalld::domain::time::Timestamp;
+use recalld::store::Histogram;
 use tokio::sync::Notify;
 
 use crate::house::{House, Pump, RETENTION, Time, values};
@@ -128,12 +129,20 @@ pub fn beside_calls(settings: &Settings) -> anyhow::Result<()> {
             if heard.lagged > 0 { format!(" ({} times a watcher was too slow)", heard.lagged) } else { String::new() },
             told(&lives)
         );
+        let metrics = house.directory.store().metrics();
+        let misses = metrics.cache_misses.load(Ordering::Relaxed);
+        let (groups, items) = (counts(&metrics.write_micros), counts(&metrics.group_items));
+        say!("    {}; {misses} lookups were not answered from memory", written(&groups, &items));
         with.push(p99(&lives));
         drop(watcher);
 
         let until = Instant::now() + WARM_UP + window;
         let lives = lives::run(&house, &values, WARM_UP, || Instant::now() > until)?;
         say!("  without ends: call events {}", told(&lives));
+        let since = |before: Counts, now: Counts| now.into_iter().zip(before).map(|(now, was)| (now.0, now.1 - was.1));
+        let groups: Counts = since(groups, counts(&metrics.write_micros)).collect();
+        let items: Counts = since(items, counts(&metrics.group_items)).collect();
+        say!("    {}", written(&groups, &items));
         without.push(p99(&lives));
         drop(pump);
         house.close();
@@ -205,6 +214,34 @@ fn told(lives: &Lives) -> String {
         text = format!("{text} ({} skipped, {} refused)", lives.skipped, lives.refused);
     }
     text
+}
+
+/// Upper bounds of values, none for the last, and how many lie under each.
+type Counts = Vec<(Option<u64>, u64)>;
+
+fn counts(histogram: &Histogram) -> Counts {
+    histogram.buckets().collect()
+}
+
+/// What the writer's groups took.
+fn written(groups: &Counts, items: &Counts) -> String {
+    let under = |counts: &Counts, part: f64| {
+        let all: u64 = counts.iter().map(|(_, count)| count).sum();
+        let mut so_far = 0;
+        let found = counts.iter().find(|(_, count)| {
+            so_far += count;
+            so_far as f64 >= all as f64 * part
+        });
+        found.and_then(|(bound, _)| *bound).map_or("any".to_owned(), |bound| bound.to_string())
+    };
+    format!(
+        "{} groups: half of them under {} items and {} µs, 99 of 100 under {} items and {} µs",
+        groups.iter().map(|(_, count)| count).sum::<u64>(),
+        under(items, 0.5),
+        under(groups, 0.5),
+        under(items, 0.99),
+        under(groups, 0.99)
+    )
 }
 
 fn median(values: &mut [f64]) -> Option<f64> {

@@ -11,11 +11,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, WrapFuture};
+use parking_lot::Mutex;
 
 use super::clock::WallClock;
 use super::directory::Directory;
 use super::pace::Pace;
-use super::reply::{Outcome, Reply, Wakes};
+use super::reply::{Outcome, Reply, Wake, Wakes};
 use super::wheel::Wheel;
 use crate::domain::ids::SessionId;
 use crate::domain::refusal::Refusal;
@@ -30,10 +31,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 const MOST_READ_AHEAD: usize = 100_000;
 /// Entries of one read.
 const MOST_OF_A_READ: usize = 20_000;
-/// Sessions whose records are brought into memory by one thread, and such threads at most: a thread for each session
-/// would cost more than the read.
-const WARMED_AT_ONCE: usize = 64;
-const MOST_WARMING: usize = 8;
 /// How often overdue calls are looked for, in looks.
 const REAP_EVERY: u32 = 80;
 
@@ -59,8 +56,8 @@ pub(super) enum Message {
     Begin,
     /// Something of a session ends at a time.
     Arm { at: Timestamp, release: Arc<Release>, session: SessionId },
-    /// A session that was told has done what was to be done, durably.
-    Done { at: Timestamp, is_indexed: bool, began: Instant },
+    /// Sessions that were told have done what was to be done, durably.
+    Done,
 }
 
 impl actix::Message for Message {
@@ -81,10 +78,6 @@ pub(super) struct TimerWheel {
     wheel: Wheel<Timer>,
     /// What is due.
     ready: VecDeque<Timer>,
-    /// What is due and has its record in memory.
-    warm: VecDeque<Timer>,
-    /// Threads that bring records into memory.
-    warming: usize,
     /// Where the next read of the index begins.
     cursor: DueCursor,
     read_to: Timestamp,
@@ -94,6 +87,7 @@ pub(super) struct TimerWheel {
     /// How many of them come from the index.
     opened: usize,
     pace: Pace,
+    finished: Option<Arc<Finished>>,
     looks: u32,
 }
 
@@ -104,14 +98,13 @@ impl TimerWheel {
             directory,
             wheel: Wheel::new(now),
             ready: VecDeque::new(),
-            warm: VecDeque::new(),
-            warming: 0,
             cursor: DueCursor::at(expired_to),
             read_to: expired_to,
             is_reading: false,
             open: BTreeMap::new(),
             opened: 0,
             pace: Pace::new(),
+            finished: None,
             looks: 0,
         }
     }
@@ -142,17 +135,15 @@ impl TimerWheel {
             self.read_ahead(context, now);
             let due = self.wheel.advance(now);
             self.ready.extend(due);
-            self.warm_up(context);
             self.tell(context, now);
             if self.looks.is_multiple_of(REAP_EVERY) {
                 self.directory.reap(now);
             }
         }
         self.looks = self.looks.wrapping_add(1);
-        self.metrics().waiting.store(
-            u64::try_from(self.wheel.len() + self.ready.len() + self.warm.len()).unwrap_or(0),
-            Ordering::Relaxed,
-        );
+        self.metrics()
+            .waiting
+            .store(u64::try_from(self.wheel.len() + self.ready.len()).unwrap_or(0), Ordering::Relaxed);
         let done_to = self.open.first_key_value().map_or(self.read_to, |(first, _)| self.read_to.min(*first));
         self.directory.store().note_times(now, done_to.min(now));
     }
@@ -207,40 +198,19 @@ impl TimerWheel {
         self.wheel.insert(timer.at, timer);
     }
 
-    /// Brings the records of sessions that are told next into memory.
-    fn warm_up(&mut self, context: &mut Context<Self>) {
-        while self.warming < MOST_WARMING && self.warm.len() < self.pace.bound() && !self.ready.is_empty() {
-            self.warming += 1;
-            let taken: Vec<Timer> = self.ready.drain(..self.ready.len().min(WARMED_AT_ONCE)).collect();
-            let wanted: Vec<_> = taken.iter().map(|timer| (timer.release.clone(), timer.session)).collect();
-            let directory = self.directory.clone();
-            let read = actix_rt::task::spawn_blocking(move || {
-                directory.store().warm(wanted.iter().map(|(release, session)| (&**release, session)));
-            });
-            // Whether it could be read or not is found out by the session.
-            let then = actix::fut::ActorFutureExt::map(read.into_actor(self), move |_, actor: &mut Self, context| {
-                actor.warming -= 1;
-                actor.warm.extend(taken);
-                actor.go_on(context);
-            });
-            context.spawn(then);
-        }
-    }
-
     /// Goes on with what is due, if the clock is believed.
     fn go_on(&mut self, context: &mut Context<Self>) {
         if !self.directory.clock().is_doubted() {
             let now = self.directory.now();
-            self.warm_up(context);
             self.tell(context, now);
         }
     }
 
     /// Tells sessions, as many at once as the daemon can take beside its calls.
     fn tell(&mut self, context: &mut Context<Self>, now: Timestamp) {
-        let wheel = context.address();
-        while self.pace.has_room()
-            && let Some(timer) = self.warm.pop_front()
+        let finished = self.finished.get_or_insert_with(|| Arc::new(Finished::new(context.address()))).clone();
+        while self.ready.front().is_some_and(|next| self.pace.has_room(now.since(next.at)))
+            && let Some(timer) = self.ready.pop_front()
         {
             let late = u64::try_from(now.since(timer.at).as_millis()).unwrap_or(u64::MAX);
             let metrics = self.metrics();
@@ -249,20 +219,26 @@ impl TimerWheel {
             metrics.most_lateness_millis.fetch_max(late, Ordering::Relaxed);
             self.pace.tell();
             let Timer { at, release, session, is_indexed } = timer;
-            let done = Done { wheel: wheel.clone(), at, is_indexed, began: Instant::now() };
+            let told = Told { at, is_indexed, began: Instant::now() };
+            let done = Done { told: Some(told), finished: finished.clone() };
             self.directory.expire(&release, session, Box::new(done));
         }
     }
 
-    fn done(&mut self, at: Timestamp, is_indexed: bool, began: Instant, now: Timestamp) {
-        let next = self.warm.front().or(self.ready.front());
-        let late = next.map_or(Duration::ZERO, |next| now.since(next.at));
-        self.pace.done(began, Instant::now(), late);
-        self.opened = self.opened.saturating_sub(usize::from(is_indexed));
-        if let Some(open) = self.open.get_mut(&at) {
-            *open -= 1;
-            if *open == 0 {
-                self.open.remove(&at);
+    /// Notes what sessions have done that were told.
+    fn done(&mut self, now: Timestamp) {
+        let Some(finished) = &self.finished else { return };
+        let done = finished.take();
+        let late = self.ready.front().map_or(Duration::ZERO, |next| now.since(next.at));
+        let at_once = Instant::now();
+        for Told { at, is_indexed, began } in done {
+            self.pace.done(began, at_once, late);
+            self.opened = self.opened.saturating_sub(usize::from(is_indexed));
+            if let Some(open) = self.open.get_mut(&at) {
+                *open -= 1;
+                if *open == 0 {
+                    self.open.remove(&at);
+                }
             }
         }
     }
@@ -272,25 +248,68 @@ impl TimerWheel {
     }
 }
 
-/// Tells the wheel that a session has done what was to be done; also if it failed at it, since trying again at once
-/// would fail again.
-struct Done {
-    wheel: Addr<TimerWheel>,
+/// What a session was told, and when.
+struct Told {
     at: Timestamp,
     is_indexed: bool,
     began: Instant,
 }
 
+/// What has been done and the wheel has not heard of yet: it is woken once for a whole group of the writer.
+struct Finished {
+    wheel: Addr<TimerWheel>,
+    done: Mutex<Vec<Told>>,
+}
+
+impl Finished {
+    const fn new(wheel: Addr<TimerWheel>) -> Self {
+        Self { wheel, done: Mutex::new(Vec::new()) }
+    }
+
+    /// Whether it is the first since the wheel was told: then the wheel has to be woken.
+    fn add(&self, told: Told) -> bool {
+        let mut done = self.done.lock();
+        done.push(told);
+        done.len() == 1
+    }
+
+    fn take(&self) -> Vec<Told> {
+        std::mem::take(&mut *self.done.lock())
+    }
+}
+
+impl Wake for Finished {
+    fn wake(&self) {
+        self.wheel.do_send(Message::Done);
+    }
+}
+
+/// Tells the wheel that a session has done what was to be done; also if it failed at it, since trying again at once
+/// would fail again.
+struct Done {
+    told: Option<Told>,
+    finished: Arc<Finished>,
+}
+
 impl Reply for Done {
     fn prepare(&mut self, _outcome: Result<Outcome<'_>, Refusal>) {}
 
-    fn deliver(self: Box<Self>, _wakes: &mut Wakes) {}
+    fn deliver(mut self: Box<Self>, wakes: &mut Wakes) {
+        if let Some(told) = self.told.take()
+            && self.finished.add(told)
+        {
+            wakes.note(self.finished.clone());
+        }
+    }
 }
 
 impl Drop for Done {
     fn drop(&mut self) {
-        let Self { at, is_indexed, began, .. } = *self;
-        self.wheel.do_send(Message::Done { at, is_indexed, began });
+        if let Some(told) = self.told.take()
+            && self.finished.add(told)
+        {
+            self.finished.wake();
+        }
     }
 }
 
@@ -309,9 +328,8 @@ impl Handler<Message> for TimerWheel {
             Message::Arm { at, release, session } => {
                 self.enter(Timer { at, release, session, is_indexed: false });
             }
-            Message::Done { at, is_indexed, began } => {
-                let now = self.directory.now();
-                self.done(at, is_indexed, began, now);
+            Message::Done => {
+                self.done(self.directory.now());
                 self.go_on(context);
             }
         }

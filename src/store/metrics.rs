@@ -1,4 +1,4 @@
-//! Counters of the writer, plain atomics: the daemon exports them.
+//! Counters of the writer and of reads, plain atomics: the daemon exports them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +41,7 @@ impl Histogram {
     }
 }
 
-/// What the writer has done.
+/// What the writer has done, and how reads went.
 #[derive(Debug)]
 pub struct StoreMetrics {
     /// Groups written.
@@ -58,6 +58,8 @@ pub struct StoreMetrics {
     pub queue_wait_micros: AtomicU64,
     /// Sessions with log records that no record contains yet.
     pub unrecorded: AtomicU64,
+    /// Reads that memory could not answer: they were done again on a thread that may block.
+    pub cache_misses: AtomicU64,
     /// Microseconds of each synced write.
     pub write_micros: Histogram,
     /// Items of each group.
@@ -74,6 +76,7 @@ impl Default for StoreMetrics {
             queue_depth: AtomicU64::new(0),
             queue_wait_micros: AtomicU64::new(0),
             unrecorded: AtomicU64::new(0),
+            cache_misses: AtomicU64::new(0),
             write_micros: Histogram::new(&LATENCY_BOUNDS),
             group_items: Histogram::new(&SIZE_BOUNDS),
         }

@@ -17,6 +17,7 @@ use super::acknowledge::{Acknowledger, Ticket};
 use super::clock::Clock;
 use super::first_contact::{CallerKeys, FirstContacts, KnownCaller};
 use super::lingering::Lingering;
+use super::loader::Loader;
 use super::publisher::Publisher;
 use super::retention::Keeper;
 use super::session_actor::Origin;
@@ -53,6 +54,7 @@ pub struct Directory {
     settings: ArcSwap<Settings>,
     keeper: Keeper,
     store: Store,
+    loader: Arc<Loader>,
     writer: WriterHandle<Ticket>,
     publisher: Arc<Publisher>,
     contacts: FirstContacts,
@@ -137,6 +139,7 @@ impl Directory {
             clock,
             settings: ArcSwap::from_pointee(settings),
             keeper,
+            loader: Arc::new(Loader::new(store.clone())),
             store,
             writer,
             publisher,
@@ -203,6 +206,10 @@ impl Directory {
             drop(SessionLease::new(&slot));
         }
         Ok(())
+    }
+
+    pub(super) const fn loader(&self) -> &Arc<Loader> {
+        &self.loader
     }
 
     pub(super) const fn lingering(&self) -> &Arc<Lingering> {

@@ -27,7 +27,12 @@ impl Directory {
 
     pub(super) fn start_session(self: &Arc<Self>, slot: &Arc<SessionSlot>, origin: Origin) {
         let (directory, for_actor) = (self.clone(), slot.clone());
-        if let Some(arbiter) = self.handles.get(slot.shard % self.handles.len()) {
+        let beside_calls = match origin {
+            // No call waits behind the sessions that end.
+            Origin::Ending => self.background.get(),
+            _ => None,
+        };
+        if let Some(arbiter) = beside_calls.or_else(|| self.handles.get(slot.shard % self.handles.len())) {
             let start = move |_: &mut _| SessionActor::new(directory, for_actor, origin);
             slot.set_address(SessionActor::start_in_arbiter(arbiter, start));
         }
@@ -39,6 +44,17 @@ impl Directory {
         key: SessionKey,
         release: &Arc<Release>,
         shard: usize,
+    ) -> SessionLease {
+        self.session_from(key, release, shard, Origin::Store)
+    }
+
+    /// A session's entry; `origin` is what its actor begins with if there is none.
+    fn session_from(
+        self: &Arc<Self>,
+        key: SessionKey,
+        release: &Arc<Release>,
+        shard: usize,
+        origin: Origin,
     ) -> SessionLease {
         let id = key.session;
         match self.sessions.entry(key) {
@@ -53,7 +69,7 @@ impl Directory {
             }
             Entry::Vacant(entry) => {
                 let slot = Arc::new(SessionSlot::new(release.clone(), id, shard));
-                self.start_session(&slot, Origin::Store);
+                self.start_session(&slot, origin);
                 SessionLease::new(entry.insert(slot).value())
             }
         }
@@ -111,7 +127,8 @@ impl Directory {
         session: SessionId,
         reply: Box<dyn Reply>,
     ) {
-        let session = self.session_for_write(release, session);
+        let key = SessionKey { tenant: release.id().tenant.clone(), session };
+        let session = self.session_from(key, release, self.shard_of(&session), Origin::Ending);
         session.clone().send(session_actor::Message::Expire { reply, session });
     }
 

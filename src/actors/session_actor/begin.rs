@@ -6,6 +6,7 @@ use std::time::Instant;
 use actix::{AsyncContext, Context, WrapFuture};
 
 use super::{Origin, SessionActor};
+use crate::actors::loader::Reader;
 use crate::actors::probe;
 use crate::actors::slot::{SessionLease, SessionSlot};
 use crate::domain::refusal::{Reason, Refusal};
@@ -24,23 +25,20 @@ impl SessionActor {
                 let tenant = &self.slot.release.id().tenant;
                 match self.directory.store().load_cached(tenant, &self.slot.id) {
                     Ok(Cached::Known(found)) => self.found(Ok(found.map(|(_, session)| session))),
-                    Ok(Cached::WouldBlock) => self.load(context),
+                    Ok(Cached::WouldBlock) => self.load(context, Reader::Call),
                     Err(error) => self.found(Err(error)),
                 }
             }
+            Some(Origin::Ending) => self.load(context, Reader::End),
             Some(Origin::Panicked(before)) => self.rebuild(context, before),
         }
     }
 
     /// Reads the record on a thread that may block. Until then nothing is taken from the mailbox.
-    pub(super) fn load(&mut self, context: &mut Context<Self>) {
-        let directory = self.directory.clone();
-        let slot = self.slot.clone();
-        let loaded =
-            actix_rt::task::spawn_blocking(move || directory.store().load(&slot.release.id().tenant, &slot.id));
+    pub(super) fn load(&mut self, context: &mut Context<Self>, reader: Reader) {
+        let loaded = self.directory.loader().load(&self.slot.release, self.slot.id, reader);
         let then = actix::fut::ActorFutureExt::map(loaded.into_actor(self), |loaded, actor: &mut Self, _| {
-            let loaded = loaded.unwrap_or_else(|_| Err(StoreError::Incomplete("a record: its reading panicked")));
-            actor.found(loaded.map(|found| found.map(|(_, session)| session)));
+            actor.found(loaded.unwrap_or(Err(StoreError::Incomplete("a record: its reading ended"))));
         });
         context.wait(then);
     }
@@ -56,7 +54,7 @@ impl SessionActor {
                 .view()
             {
                 Some(session) => actor.loaded(session, 0),
-                None => actor.load(context),
+                None => actor.load(context, Reader::Call),
             });
         context.wait(then);
     }

@@ -62,6 +62,8 @@ pub(super) struct SessionEvent {
 pub(super) enum Origin {
     /// The record in the store, if there is one.
     Store,
+    /// The record of a session that slept until something of it ends.
+    Ending,
     /// What recovery found, and whether its record is older than that.
     Recovered(Arc<Session>, bool),
     /// The durable state of an actor that panicked, once everything it handed over is durable.

@@ -208,3 +208,44 @@ fn a_call_whose_end_never_comes_is_reaped_and_leaves_the_session_variables() {
         house.directory.shutdown();
     });
 }
+
+#[test]
+fn a_call_that_comes_while_its_session_ends_finds_it() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let path = place.path().to_owned();
+    let caller = |number: u32| format!("sip:+4930231250{number:02}@example.com");
+    actix_rt::System::new().block_on(async {
+        let house = House::open_at(&path, Some(at_noon()));
+        for number in 10..60 {
+            let call = number.to_string();
+            answered(house.start("support-de", &call, &caller(number))).await.expect("a context");
+            answered(house.set(&call, "ticket", "1", Lifetime::Session)).await.expect("a revision");
+            answered(house.set(&call, "language", "\"de\"", Lifetime::User)).await.expect("a revision");
+            answered(house.end(&call)).await.expect("the end is answered");
+        }
+        house.rests().await;
+        house.directory.shutdown();
+    });
+    actix_rt::System::new().block_on(async {
+        // Nothing of the records is in memory.
+        let house = House::open_at(&path, Some(at_noon()));
+        house.directory.clock().advance(30 * DAY);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let starts: Vec<_> = (10..60)
+            .map(|number| (number, house.start("support-de", &format!("{number}-again"), &caller(number))))
+            .collect();
+        for (number, start) in starts {
+            let told = answered(start).await.expect("a context");
+            let names: Vec<_> = told.session.variables.iter().map(|variable| variable.name.as_str()).collect();
+            assert_eq!(names, ["language"], "caller {number}");
+            assert_eq!(told.session.contacts, 2);
+        }
+        for number in 10..60 {
+            let call = format!("{number}-again");
+            answered(house.set(&call, "ticket", "2", Lifetime::Session)).await.expect("a revision");
+            answered(house.end(&call)).await.expect("the end is answered");
+        }
+        house.rests().await;
+        house.directory.shutdown();
+    });
+}

@@ -65,7 +65,10 @@ fn stored(out: &mut Exposition, running: &Running) {
         }
         Err(error) => tracing::warn!("the database does not tell its figures: {error}"),
     }
-    let unrecorded = read(&running.directory.store().metrics().unrecorded);
+    let metrics = running.directory.store().metrics();
+    let help = "Lookups of sessions and aliases that memory could not answer";
+    out.one(Kind::Counter, "recalld_database_cache_misses_total", help, read(&metrics.cache_misses));
+    let unrecorded = read(&metrics.unrecorded);
     out.one(Kind::Gauge, "recalld_unrecorded_sessions", "Sessions the log holds changes of", unrecorded);
 }
 

@@ -1,5 +1,6 @@
 //! The promises of the store, on a real RocksDB in temporary directories.
 
+mod cache;
 mod damage;
 mod keys;
 mod recovery;

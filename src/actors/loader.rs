@@ -1,0 +1,214 @@
+//! Reads of session records that may touch the disk, on a few threads. However many sessions wait, no more threads run
+//! than help, and what a call waits for is read before what only ends.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use actix_rt::task::spawn_blocking;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::domain::ids::SessionId;
+use crate::domain::session::Session;
+use crate::store::{Release, Store, StoreError};
+
+/// Threads that read at most: about as many reads as a disk takes at the same time.
+const MOST_READERS: usize = 16;
+/// Sessions that end and wait for each thread before another one starts. What lies in memory of the kernel is read
+/// faster than this grows; then more threads would only take time from calls. For a call another one starts at once.
+const WAITING_FOR_EACH: usize = 128;
+/// Sessions that end and are read together.
+const TOGETHER: usize = 16;
+
+/// What was read; none: there is no record.
+pub(super) type Loaded = Result<Option<Session>, StoreError>;
+
+/// Who waits for a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// A call, or a voice app.
+    Call,
+    /// Nobody: something ends.
+    End,
+}
+
+struct Wanted {
+    release: Arc<Release>,
+    session: SessionId,
+    told: oneshot::Sender<Loaded>,
+}
+
+/// The way to the records.
+pub(super) struct Loader {
+    store: Store,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    calls: VecDeque<Wanted>,
+    ends: VecDeque<Wanted>,
+    readers: usize,
+}
+
+impl State {
+    /// What is read next: what one call waits for, or some sessions that end.
+    fn take(&mut self) -> Vec<Wanted> {
+        match self.calls.pop_front() {
+            Some(call) => vec![call],
+            None => self.ends.drain(..self.ends.len().min(TOGETHER)).collect(),
+        }
+    }
+
+    /// Whether another thread is needed for what waits.
+    fn needs_reader(&self) -> bool {
+        let is_needed = !self.calls.is_empty() || self.ends.len() > self.readers * WAITING_FOR_EACH;
+        is_needed && self.readers < MOST_READERS
+    }
+}
+
+impl Loader {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, state: Mutex::default() }
+    }
+
+    /// Reads a record. Never blocks; dropping the receiver spares the read.
+    pub(super) fn load(
+        self: &Arc<Self>,
+        release: &Arc<Release>,
+        session: SessionId,
+        reader: Reader,
+    ) -> oneshot::Receiver<Loaded> {
+        let (told, loaded) = oneshot::channel();
+        let wanted = Wanted { release: release.clone(), session, told };
+        let mut state = self.state.lock();
+        match reader {
+            Reader::Call => state.calls.push_back(wanted),
+            Reader::End => state.ends.push_back(wanted),
+        }
+        let needs_reader = state.needs_reader();
+        state.readers += usize::from(needs_reader);
+        drop(state);
+        if needs_reader {
+            let loader = self.clone();
+            // It ends by itself.
+            drop(spawn_blocking(move || loader.read()));
+        }
+        loaded
+    }
+
+    /// Reads until nothing waits.
+    fn read(&self) {
+        loop {
+            let mut wanted = self.next();
+            if wanted.is_empty() {
+                return;
+            }
+            wanted.retain(|wanted| !wanted.told.is_closed());
+            let sessions: Vec<_> = wanted.iter().map(|wanted| (wanted.release.clone(), wanted.session)).collect();
+            match catch_unwind(AssertUnwindSafe(|| self.store.load_all(&sessions))) {
+                Ok(loaded) => {
+                    for (wanted, loaded) in wanted.into_iter().zip(loaded) {
+                        let _nobody_waits = wanted.told.send(loaded);
+                    }
+                }
+                // Whoever waits is told by the end of the channel.
+                Err(_) => tracing::error!("the reading of session records panicked"),
+            }
+        }
+    }
+
+    fn next(&self) -> Vec<Wanted> {
+        let mut state = self.state.lock();
+        let next = state.take();
+        state.readers -= usize::from(next.is_empty());
+        next
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::actors::tests::{House, run};
+
+    fn wanted(release: &Arc<Release>, number: u8) -> (Wanted, oneshot::Receiver<Loaded>) {
+        let (told, loaded) = oneshot::channel();
+        (Wanted { release: release.clone(), session: SessionId::Caller([number; 32]), told }, loaded)
+    }
+
+    #[test]
+    fn what_a_call_waits_for_is_read_before_what_only_ends() {
+        run(|path| async move {
+            let house = House::open(&path);
+            let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
+            let mut state = State::default();
+            let (ends, calls) =
+                ([1, 2].map(|end| wanted(&release, end).0), [3, 4].map(|call| wanted(&release, call).0));
+            state.ends.extend(ends);
+            state.calls.extend(calls);
+            let mut order = Vec::new();
+            loop {
+                let next = state.take();
+                if next.is_empty() {
+                    break;
+                }
+                order.push(next.iter().map(|wanted| wanted.session).collect::<Vec<_>>());
+            }
+            let id = |number| SessionId::Caller([number; 32]);
+            assert_eq!(order, [vec![id(3)], vec![id(4)], vec![id(1), id(2)]]);
+            house.directory.shutdown();
+        });
+    }
+
+    #[test]
+    fn a_thread_is_added_for_what_the_others_do_not_get_done_and_there_are_few() {
+        run(|path| async move {
+            let house = House::open(&path);
+            let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
+            let mut state = State::default();
+            let mut readers = Vec::new();
+            for _ in 0..4_000 {
+                state.ends.push_back(wanted(&release, 1).0);
+                state.readers += usize::from(state.needs_reader());
+                readers.push(state.readers);
+            }
+            assert_eq!(readers.first(), Some(&1));
+            assert_eq!(readers.get(WAITING_FOR_EACH - 1), Some(&1));
+            assert_eq!(readers.get(WAITING_FOR_EACH), Some(&2));
+            assert_eq!(readers.last(), Some(&MOST_READERS));
+            let mut state = State { readers: 3, ..State::default() };
+            state.calls.push_back(wanted(&release, 1).0);
+            assert!(state.needs_reader(), "a call does not wait for those who read");
+            house.directory.shutdown();
+        });
+    }
+
+    #[test]
+    fn everybody_is_answered_and_the_threads_end() {
+        run(|path| async move {
+            let house = House::open(&path);
+            let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
+            let loader = house.directory.loader();
+            let waiting: Vec<_> = (0..1_000)
+                .map(|number: u32| {
+                    let reader = if number.is_multiple_of(2) { Reader::Call } else { Reader::End };
+                    let mut id = [7; 32];
+                    id[..4].copy_from_slice(&number.to_be_bytes());
+                    loader.load(&release, SessionId::Caller(id), reader)
+                })
+                .collect();
+            for loaded in waiting {
+                assert_eq!(loaded.await.expect("it is read"), Ok(None));
+            }
+            let began = Instant::now();
+            while loader.state.lock().readers > 0 {
+                assert!(began.elapsed() < Duration::from_secs(10), "the threads end");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            house.directory.shutdown();
+        });
+    }
+}
