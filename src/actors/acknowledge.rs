@@ -2,6 +2,7 @@
 //! told, the answer leaves.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use super::first_contact::Contact;
 use super::lingering::Lingering;
@@ -31,12 +32,13 @@ pub struct Ticket {
 pub(super) struct Acknowledger {
     publisher: Arc<Publisher>,
     lingering: Arc<Lingering>,
+    active_calls: Arc<AtomicUsize>,
     wakes: Wakes,
 }
 
 impl Acknowledger {
-    pub(super) fn new(publisher: Arc<Publisher>, lingering: Arc<Lingering>) -> Self {
-        Self { publisher, lingering, wakes: Wakes::default() }
+    pub(super) fn new(publisher: Arc<Publisher>, lingering: Arc<Lingering>, active_calls: Arc<AtomicUsize>) -> Self {
+        Self { publisher, lingering, active_calls, wakes: Wakes::default() }
     }
 }
 
@@ -47,6 +49,10 @@ impl Group for Acknowledger {
         let Ticket { reply, commit, digit, ended, _contact, call, session } = ticket;
         if let Some((commit, after)) = commit {
             session.publish(after.clone());
+            // Whoever hears that a call has ended finds room for another one.
+            if let Some(call) = call.as_ref().filter(|call| ended.is_some() || !call.is_counted()) {
+                call.count(after.call(&call.key.call).is_some(), &self.active_calls);
+            }
             if let Some(ended) = ended {
                 self.lingering.insert(session.release.id(), session.id, ended, commit.at);
             }

@@ -210,6 +210,8 @@ pub(super) struct CallSlot {
     rendered: ArcSwapOption<Rendered>,
     /// Events on their way, those not durable yet included.
     leases: AtomicUsize,
+    /// Whether it is one of the active calls that are counted.
+    counted: AtomicBool,
     /// Whether the call seems to be over, so that the last lease asks the actor to look. Spares a message per event.
     over: AtomicBool,
 }
@@ -222,8 +224,24 @@ impl CallSlot {
             session: ArcSwapOption::empty(),
             rendered: ArcSwapOption::empty(),
             leases: AtomicUsize::new(0),
+            counted: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
+    }
+
+    /// Counts it among the active calls, or not any more. A call that has ended stays a moment longer than it counts.
+    pub(super) fn count(&self, is_active: bool, active_calls: &AtomicUsize) {
+        if self.counted.swap(is_active, Ordering::SeqCst) != is_active {
+            if is_active {
+                active_calls.fetch_add(1, Ordering::Relaxed);
+            } else {
+                active_calls.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.counted.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_over(&self, over: bool) {

@@ -77,18 +77,54 @@ where
 #[cfg(test)]
 mod tests {
     use std::panic::{catch_unwind, panic_any};
+    use std::process::Command;
 
     use super::*;
 
+    const NUMBER: &str = "+49 30 23125 042";
+
+    /// Faults as they may come: with a text of the source, with one that quotes a number, with a value of any type, while
+    /// a text is cut in the middle of a letter, which the standard library quotes.
+    fn faults() -> [Box<dyn FnOnce() + Send + std::panic::UnwindSafe>; 4] {
+        [
+            Box::new(|| panic!("what a programmer wrote")),
+            Box::new(|| panic!("the caller is {}", String::from(NUMBER))),
+            Box::new(|| panic_any(NUMBER.to_owned())),
+            Box::new(|| {
+                let number = format!("{NUMBER}ä");
+                drop(number[..number.len() - 1].to_owned());
+            }),
+        ]
+    }
+
     #[test]
     fn a_panic_is_told_with_its_text_only_if_that_holds_no_data() {
-        let number = String::from("+49 30 23125 042 ä");
-        let told =
-            |fault: Box<dyn Fn() + std::panic::UnwindSafe>| text_of(&*catch_unwind(fault).expect_err("it panics"));
-        assert_eq!(told(Box::new(|| panic!("what a programmer wrote"))), "what a programmer wrote");
-        let cut = number.len() - 1;
-        let quoted = number.clone();
-        assert!(!told(Box::new(move || drop(quoted[..cut].to_owned()))).contains("23125"));
-        assert!(!told(Box::new(move || panic_any(number.clone()))).contains("23125"));
+        let told = faults().map(|fault| text_of(&*catch_unwind(fault).expect_err("it panics")));
+        let [programmers, others @ ..] = told;
+        assert_eq!(programmers, "what a programmer wrote");
+        assert!(others.iter().all(|told| !told.contains("23125")), "{others:?}");
+    }
+
+    /// Runs only as a process of its own: the log and what is done at a panic belong to a whole process.
+    #[test]
+    fn of_panics_in_a_process_with_the_daemons_log_only_places_are_told() {
+        const CHILD: &str = "RECALLD_TEST_PANICS";
+        if std::env::var_os(CHILD).is_some() {
+            set_up();
+            for fault in faults() {
+                assert!(std::thread::spawn(fault).join().is_err());
+            }
+            return;
+        }
+        let this = "daemon::logging::tests::of_panics_in_a_process_with_the_daemons_log_only_places_are_told";
+        let program = std::env::current_exe().expect("this program");
+        let mut child = Command::new(program);
+        child.args([this, "--exact", "--nocapture"]).env(CHILD, "1").env("RECALLD_LOG", "trace");
+        let output = child.output().expect("it runs");
+        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert!(output.status.success(), "{said}");
+        assert_eq!(said.matches("a fault in recalld").count(), 4, "{said}");
+        assert!(said.contains("what a programmer wrote") && said.contains("logging.rs"), "{said}");
+        assert!(!said.contains("23125"), "{said}");
     }
 }

@@ -50,8 +50,8 @@ impl Directory {
             let slot = Arc::new(CallSlot::new(key));
             slot.set_session(Some(session.clone()));
             self.start_call_actor(&slot, session.shard, Some(SessionLease::new(session)));
+            slot.count(true, &self.active_calls);
             entry.insert(slot);
-            self.active_calls.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -80,7 +80,7 @@ impl Directory {
                 };
                 let slot = Arc::new(CallSlot::new(key));
                 self.start_call_actor(&slot, spread % self.handles.len(), None);
-                self.active_calls.fetch_add(1, Ordering::Relaxed);
+                slot.count(true, &self.active_calls);
                 CallLease::new(entry.insert(slot).value())
             }
         };
@@ -92,6 +92,8 @@ impl Directory {
     pub(super) fn revive_call(self: &Arc<Self>, before: &Arc<CallSlot>, key: CallKey) -> Arc<CallSlot> {
         tracing::error!(tenant = %key.tenant, "a call's actor panicked: it is rebuilt");
         let slot = Arc::new(CallSlot::new(key));
+        slot.count(before.is_counted(), &self.active_calls);
+        before.count(false, &self.active_calls);
         let session = before.session();
         let session = session.map(|session| self.session(session.key(), &session.release, session.shard));
         let shard = session.as_ref().map_or(0, |session| session.shard);
@@ -201,7 +203,7 @@ impl Directory {
     pub(in crate::actors) fn forget_call(&self, slot: &Arc<CallSlot>) -> bool {
         let is_it = |entry: &Arc<CallSlot>| Arc::ptr_eq(entry, slot);
         if self.calls.remove_if(&slot.key, |_, entry| is_it(entry) && !slot.is_leased()).is_some() {
-            self.active_calls.fetch_sub(1, Ordering::Relaxed);
+            slot.count(false, &self.active_calls);
             return true;
         }
         !self.calls.get(&slot.key).is_some_and(|entry| is_it(&entry))

@@ -67,7 +67,7 @@ pub struct Directory {
     /// The wheel's thread, on which work in the background runs too.
     background: OnceLock<ArbiterHandle>,
     timers: TimerMetrics,
-    active_calls: AtomicUsize,
+    active_calls: Arc<AtomicUsize>,
     memory: AtomicU64,
     read_only: AtomicBool,
 }
@@ -128,7 +128,9 @@ impl Directory {
         let no_thread = |error: std::io::Error| StoreError::Io { path: "a thread".to_owned(), what: error.to_string() };
         let publisher = Arc::new(Publisher::start(recovered.last_sequence).map_err(no_thread)?);
         let lingering = Arc::new(Lingering::new(settings.config.limits.call_linger));
-        let writer = store.spawn_writer(Acknowledger::new(publisher.clone(), lingering.clone()))?;
+        let active_calls = Arc::new(AtomicUsize::new(0));
+        let acknowledger = Acknowledger::new(publisher.clone(), lingering.clone(), active_calls.clone());
+        let writer = store.spawn_writer(acknowledger)?;
         let arbiters: Vec<_> = (0..arbiters.max(1)).map(|_| Arbiter::new()).collect();
         let clock = clock.unwrap_or_else(|| Clock::system(recovered.clock));
         if recovered.clock.is_none_or(|noted| clock.now().since(noted) > timer_wheel::NEAR) {
@@ -152,7 +154,7 @@ impl Directory {
             wheel: OnceLock::new(),
             background: OnceLock::new(),
             timers: TimerMetrics::default(),
-            active_calls: AtomicUsize::new(0),
+            active_calls,
             memory: AtomicU64::new(0),
             read_only: AtomicBool::new(false),
         });
