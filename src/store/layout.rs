@@ -155,6 +155,11 @@ pub(super) fn set_applied(value: &mut [u8], applied: u64) {
     }
 }
 
+/// The sequence a `sessions` value contains.
+pub(super) fn read_applied(value: &[u8]) -> Option<u64> {
+    read_u64(value, 0)
+}
+
 /// The release of a `sessions` value and its sealed record.
 pub(super) fn read_record_value(value: &[u8]) -> Option<(u32, &[u8])> {
     Some((read_u32(value, 8)?, value.get(RECORD_HEADER..)?))
@@ -175,6 +180,9 @@ mod tests {
             let at = Timestamp::from_unix_millis(1_790_000_000_123);
             assert_eq!(read_expiry_key(expiry_key(at, 9, &session).as_ref()), Some((at, 9, session)));
         }
+        let mut value = start_record_value(7, 64);
+        set_applied(&mut value, 9);
+        assert_eq!((read_applied(&value), read_record_value(&value)), (Some(9), Some((7, &[][..]))));
         assert_eq!(log_sequence(log_key(1, 2, u64::MAX).as_ref()), Some(u64::MAX));
         assert_eq!(alias_key(1, 2, 3, &[4; 32]).as_ref().len(), 42);
         assert_eq!(read_alias_versions(alias_key(1, 2, 3, &[4; 32]).as_ref()), Some((2, 3)));

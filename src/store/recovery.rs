@@ -2,10 +2,10 @@
 //! the log holds beyond the records.
 //!
 //! A commit is recognised by its session's ordinal: one that the record contains is skipped, one that
-//! leaves a gap means that this session's data is damaged. Damage of one session never stops the start;
-//! the end of the log missing does, because then answered changes of anybody may be gone.
+//! leaves a gap means that this session's data is damaged. A log record that does not open is damage too,
+//! unless the session's record contains it. Damage of one session never stops the start; the end of the log
+//! missing does, because then answered changes of anybody may be gone.
 
-use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::sync::atomic::AtomicU64;
@@ -161,6 +161,10 @@ fn active_keys(db: &DB) -> Result<Vec<SessionKey>, StoreError> {
 struct Replayed {
     release: u32,
     state: State,
+    /// The sequence behind which its record was written.
+    applied: u64,
+    /// The ordinal of the last commit that was seen in the log.
+    seen: u64,
     /// The first log record that its record does not contain, and when the log goes beyond it.
     first: Option<u64>,
 }
@@ -220,9 +224,11 @@ impl<'a> Replay<'a> {
     /// A session as its record tells it.
     fn load(&self, tenant: u32, session: &SessionId) -> Result<Replayed, StoreError> {
         let key = layout::session_key(tenant, session);
+        let mut applied = 0;
         let (release, state) = match self.db.get_pinned_cf(family(self.db, SESSIONS)?, key)? {
             None => (0, State::Absent),
             Some(value) => {
+                applied = layout::read_applied(&value).unwrap_or(0);
                 let release = layout::read_record_value(&value).map_or(0, |(release, _)| release);
                 let name = self.registry.tenant_name(tenant);
                 let opened = name.map(|name| read::open_record(self.registry, name, tenant, session, &value));
@@ -235,7 +241,7 @@ impl<'a> Replay<'a> {
                 }
             }
         };
-        Ok(Replayed { release, state, first: None })
+        Ok(Replayed { release, state, applied, seen: 0, first: None })
     }
 
     /// Applies the log behind the watermark, one release after the other: a session belongs to one.
@@ -285,14 +291,20 @@ impl<'a> Replay<'a> {
             let loaded = self.load(known.tenant, &session)?;
             self.sessions.insert(key, loaded);
         }
-        let Entry::Occupied(mut replayed) = self.sessions.entry(key) else { return Ok(()) };
+        let Some(replayed) = self.sessions.get_mut(&key) else { return Ok(()) };
         if sealed.is_empty() {
-            replayed.insert(Replayed { release: release.number(), state: State::Absent, first: None });
+            // A record that was written behind it is that of the session which began anew.
+            let is_anew = sequence <= replayed.applied;
+            let anew = if is_anew { Some(self.load(known.tenant, &session)?) } else { None };
+            self.sessions.insert(key, anew.unwrap_or_else(|| Replayed::absent(release.number())));
             return Ok(());
         }
         match release.open_commit(&session, sealed) {
-            Ok(commit) => replayed.get_mut().apply(known, release.number(), session, sequence, &commit),
-            Err(error) => replayed.get_mut().state = State::Broken(error.0),
+            Ok(commit) => replayed.apply(known, release.number(), session, sequence, &commit),
+            Err(_) if replayed.contains_unseen(sequence) => {
+                tracing::warn!(tenant = %known.id.tenant, %session, sequence, "a log record is damaged and not needed");
+            }
+            Err(error) => replayed.state = State::Broken(error.0),
         }
         Ok(())
     }
@@ -356,7 +368,23 @@ impl<'a> Replay<'a> {
 const NO_KEY: &str = "the data key of its tenant is missing";
 
 impl Replayed {
+    const fn absent(release: u32) -> Self {
+        Self { release, state: State::Absent, applied: 0, seen: 0, first: None }
+    }
+
+    /// Whether the record contains the next commit, which cannot be seen. A record that was written behind it does, but
+    /// for one that was made before the commit: then the commit before this one is the last that the record contains.
+    fn contains_unseen(&mut self, sequence: u64) -> bool {
+        let State::Whole(session) = &self.state else { return false };
+        let is_contained = sequence <= self.applied && self.seen < session.ordinal;
+        if self.seen > 0 {
+            self.seen += 1;
+        }
+        is_contained
+    }
+
     fn apply(&mut self, known: &Known, release: u32, id: SessionId, sequence: u64, commit: &Commit) {
+        self.seen = commit.ordinal;
         if matches!(self.state, State::Absent) {
             self.state = State::Whole(Box::new(Session::unopened(id, known.id.instance.clone(), commit.at)));
             self.release = release;

@@ -77,11 +77,7 @@ fn damage_of_one_session_stops_neither_the_start_nor_the_others_and_is_remembere
     let damaged = house.log(&release, &mut a, 1);
     house.log(&release, &mut a, 1);
     house.log(&release, &mut b, 2);
-    let db = &house.store.inner.db;
-    let key = layout::log_key(release.tenant(), release.number(), damaged);
-    let mut value = db.get_cf(family(db, LOG).expect("is there"), key).expect("reads").expect("is there");
-    *value.last_mut().expect("bytes") ^= 1;
-    db.put_cf(family(db, LOG).expect("is there"), key, value).expect("is written");
+    damage_log(&house, &release, damaged);
     assert!(matches!(house.store.read_log(&release, 0, 9), Err(StoreError::Damaged { .. })));
     house.crash();
 
@@ -95,6 +91,80 @@ fn damage_of_one_session_stops_neither_the_start_nor_the_others_and_is_remembere
         house.record(&release, &b);
         house.log(&release, &mut b, 1);
         house.close();
+    }
+}
+
+fn damage_log(house: &House, release: &Release, sequence: u64) {
+    let db = &house.store.inner.db;
+    let key = layout::log_key(release.tenant(), release.number(), sequence);
+    let mut value = db.get_cf(family(db, LOG).expect("is there"), key).expect("reads").expect("is there");
+    *value.last_mut().expect("bytes") ^= 1;
+    db.put_cf(family(db, LOG).expect("is there"), key, value).expect("is written");
+}
+
+#[test]
+fn a_damaged_log_record_that_the_sessions_record_contains_is_no_damage() {
+    // Also the first, the last, and two that follow each other.
+    for (damaged, later) in [(&[1][..], 2), (&[2], 2), (&[3], 2), (&[3], 0), (&[1, 2], 0), (&[1, 2, 3], 1)] {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let house = House::open(place.path());
+        let release = house.release("acme");
+        let mut a = session(1);
+        let first = house.log(&release, &mut a, 1);
+        house.log(&release, &mut a, 2);
+        house.record(&release, &a);
+        house.log(&release, &mut a, later);
+        for ordinal in damaged {
+            damage_log(&house, &release, first - 1 + ordinal);
+        }
+        house.crash();
+        for _ in 0..2 {
+            let house = House::open(place.path());
+            assert_eq!(house.recovered.damaged, [], "{damaged:?}");
+            assert_eq!(house.found(&a).map(|found| &found.session), (later > 0).then_some(&a), "{damaged:?}");
+            let stored = house.store.load(&tenant("acme"), &a.id).expect("it opens").expect("it is there");
+            assert_eq!(stored.1.ordinal, 3, "{damaged:?}");
+            house.crash();
+        }
+    }
+}
+
+#[test]
+fn a_damaged_log_record_is_damage_if_the_record_was_made_before_it() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let release = house.release("acme");
+    let mut a = session(1);
+    house.log(&release, &mut a, 1);
+    let early = record(&release, &a);
+    let damaged = house.log(&release, &mut a, 1);
+    house.write(Write { record: Some(early), ..item(&release, &a) });
+    damage_log(&house, &release, damaged);
+    house.crash();
+    let house = House::open(place.path());
+    assert_eq!(house.recovered.damaged.first().map(|damage| damage.session), Some(Some(a.id)));
+    assert_eq!(house.found(&a), None);
+}
+
+#[test]
+fn a_session_that_began_anew_does_without_damaged_log_records_that_its_record_contains() {
+    for damaged in [1, 2, 4, 5] {
+        let place = tempfile::tempdir().expect("a temporary directory");
+        let house = House::open(place.path());
+        let release = house.release("acme");
+        let mut before = session(1);
+        let first = house.log(&release, &mut before, 1);
+        house.log(&release, &mut before, 1);
+        house.write(Write { forget: true, ..item(&release, &before) });
+        let mut anew = session(1);
+        assert_eq!(house.log(&release, &mut anew, 2), first + 4);
+        house.record(&release, &anew);
+        house.log(&release, &mut anew, 1);
+        damage_log(&house, &release, first - 1 + damaged);
+        house.crash();
+        let house = House::open(place.path());
+        assert_eq!(house.recovered.damaged, [], "{damaged}");
+        assert_eq!(house.found(&anew).map(|found| &found.session), Some(&anew), "{damaged}");
     }
 }
 
