@@ -1,6 +1,11 @@
 //! Versions of the normalisation rules (PRODUCT.md 3.1, 3.3). Other rules give some callers another canonical form, and
 //! so another pseudonym. Who raises the version leaves the set of rules before it in [`RULES`]: a caller is then known
 //! under the form that each set gives her, the newest first, and moves to the newest at her next contact.
+//!
+//! The number parser is part of the rules, its data included: which numbers are valid changes with each of its releases,
+//! and a number that becomes valid gets another canonical form. Its version is therefore pinned to the digit. An update
+//! is a new version of the rules: it needs the former crate under another name beside the new one
+//! (`[dependencies.numbers_1] package = "rlibphonenumber"`), as long as the set of rules that uses it is kept.
 
 use super::canonical::CanonicalCallerId;
 use super::normalise::{RULE_VERSION, canonical_form};

@@ -2,6 +2,9 @@
 
 use std::collections::HashMap;
 
+use data_encoding::HEXLOWER;
+use sha2::{Digest, Sha256};
+
 use super::*;
 
 const CORPUS: &str = include_str!("../../../../tests/data/caller-ids.tsv");
@@ -135,4 +138,27 @@ fn a_region_is_two_capital_letters_of_a_country() {
     for text in ["", "D", "de", "DEU", "Germany", "001", "XX", "ZZ", "49", "ÄÖ", "D\0"] {
         assert_eq!(text.parse::<Region>(), Err(InvalidRegion), "{text}");
     }
+}
+
+/// What each version of the rules makes of the corpus, as a hash of the file.
+const CORPUS_OF_VERSION: [(u16, &str); 1] = [(1, "dc53938ebcb2477e08f25db995fec5337cd25d74f624a1d141b63328df19ab39")];
+
+#[test]
+fn the_corpus_changes_only_with_the_version_of_the_rules() {
+    let (version, hash) = CORPUS_OF_VERSION.last().expect("there is a version");
+    assert_eq!(*version, RULES.newest.version);
+    assert_eq!(
+        HEXLOWER.encode(&Sha256::digest(CORPUS)),
+        *hash,
+        "a changed line is a changed rule: raise RULE_VERSION and keep the rules before it in RULES; a line that was \
+         added alone needs its new hash here only"
+    );
+}
+
+/// The number parser's data is part of the rules, so an update of the crate is a new version of them.
+#[test]
+fn the_number_parser_is_pinned_to_the_digit() {
+    let lock = include_str!("../../../../Cargo.lock");
+    assert!(lock.contains("name = \"rlibphonenumber\"\nversion = \"2.2.15\"\n"), "see the rules");
+    assert!(include_str!("../../../../Cargo.toml").contains("rlibphonenumber = \"=2.2.15\""), "see the rules");
 }
