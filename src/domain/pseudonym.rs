@@ -9,10 +9,17 @@ use hmac::{Hmac, KeyInit, Mac};
 use rand::CryptoRng;
 use secrecy::{ExposeSecret, SecretBox};
 use sha2::{Digest, Sha256};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::caller::CanonicalCallerId;
 use super::ids::{InstanceId, TenantId};
+
+/// An HMAC is two hashes which have taken the key in. That they wipe it is a feature of their crate which could be lost
+/// unseen.
+const _: fn() = || {
+    fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<Sha256>();
+};
 
 /// Bytes of every key here.
 const KEY_BYTES: usize = 32;

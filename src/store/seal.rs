@@ -13,7 +13,7 @@ use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 use crate::domain::ids::SessionId;
 
@@ -104,6 +104,12 @@ pub(super) struct DataKeys {
 /// holds its ring until it is handed to the database: a version is not destroyed before that.
 pub(super) struct Ring(Vec<(u32, XChaCha20Poly1305)>);
 
+/// A cipher holds its key. That it wipes it is a feature of its crate which could be lost unseen.
+const _: fn() = || {
+    fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<XChaCha20Poly1305>();
+};
+
 impl std::fmt::Debug for Ring {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Ring(hidden)")
@@ -169,7 +175,11 @@ impl DataKeys {
     /// Seals with another key from now on, and gives the ring before: once nobody holds it, nothing is on its way any
     /// more that is sealed with an older key.
     pub(super) fn add(&self, version: u32, key: &[u8; 32]) -> Weak<Ring> {
-        let mut versions = self.ring.load().0.clone();
+        let before = self.ring.load();
+        // Growing would leave copies of the keys behind.
+        let mut versions = Vec::with_capacity(before.0.len() + 1);
+        versions.extend_from_slice(&before.0);
+        drop(before);
         versions.push((version, XChaCha20Poly1305::new(key.into())));
         versions.sort_by_key(|(version, _)| *version);
         Arc::downgrade(&self.ring.swap(Arc::new(Ring(versions))))
