@@ -1,6 +1,7 @@
 //! The root key from its file, and what the parts of the daemon get of it: never the key itself.
 
-use std::fs::{File, Metadata};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -60,7 +61,8 @@ pub fn read(path: &Path) -> Result<RootKey, RootKeyFileError> {
     // Of the open file, which is the one that is read.
     let metadata = file.metadata().map_err(unreadable)?;
     let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 && !is_credential(path, &metadata) {
+    let given = std::env::var_os("CREDENTIALS_DIRECTORY");
+    if mode & 0o077 != 0 && !is_credential(path, given.as_deref(), metadata.uid(), mode) {
         return Err(RootKeyFileError::Open { path: path.to_owned(), mode });
     }
     let mut content = Zeroizing::new(Vec::with_capacity(128));
@@ -70,9 +72,9 @@ pub fn read(path: &Path) -> Result<RootKey, RootKeyFileError> {
 
 /// Whether this is a credential that systemd gave to this service alone. It belongs to root and is opened to the
 /// service's user by an access list, whose mask shows where the permissions of a group are.
-fn is_credential(path: &Path, metadata: &Metadata) -> bool {
-    let given = std::env::var_os("CREDENTIALS_DIRECTORY").is_some_and(|directory| path.starts_with(directory));
-    (given || path.starts_with(CREDENTIALS)) && metadata.uid() == 0 && metadata.mode() & 0o777 & !0o740 == 0
+fn is_credential(path: &Path, given: Option<&OsStr>, owner: u32, mode: u32) -> bool {
+    let is_given = given.is_some_and(|directory| path.starts_with(directory)) || path.starts_with(CREDENTIALS);
+    is_given && owner == 0 && mode & !0o740 == 0
 }
 
 /// What the store gets.
@@ -146,6 +148,29 @@ mod tests {
             let (_place, path) = key_file(&[7; 32], mode);
             assert!(read(&path).is_ok());
         }
+    }
+
+    #[test]
+    fn a_credential_may_have_the_mask_of_an_access_list_where_the_groups_permissions_are() {
+        let own = Some(OsStr::new("/run/user/0/credentials/recalld"));
+        let is = |path: &str, given, owner, mode| is_credential(Path::new(path), given, owner, mode);
+        for path in ["/run/user/0/credentials/recalld/root.key", "/run/credentials/recalld.service/root.key"] {
+            for mode in [0o400, 0o440, 0o600, 0o640] {
+                assert!(is(path, own, 0, mode), "{path} {mode:o}");
+            }
+            // Others may read it, or its group may write it, or it is somebody's own file.
+            for mode in [0o444, 0o404, 0o460, 0o660, 0o4440] {
+                assert!(!is(path, own, 0, mode), "{path} {mode:o}");
+            }
+            assert!(!is(path, own, 1_000, 0o440), "{path}");
+        }
+        assert!(is("/run/credentials/recalld.service/root.key", None, 0, 0o440));
+        for path in
+            ["/etc/recalld/root.key", "/run/credentials.d/root.key", "/run/user/0/credentials/recalldX/root.key"]
+        {
+            assert!(!is(path, own, 0, 0o440), "{path}");
+        }
+        assert!(!is("/run/user/0/credentials/recalld/root.key", None, 0, 0o440));
     }
 
     #[test]

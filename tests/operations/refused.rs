@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::ANNA;
@@ -66,6 +66,29 @@ fn a_root_key_that_others_may_read_is_refused() {
     assert!(!daemon.data_path().exists(), "the data directory was made");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     daemon.restart();
+}
+
+#[test]
+fn a_credential_of_systemd_is_taken_with_the_permissions_that_systemd_gives_it() {
+    let mut daemon = Daemon::prepare(Config::default());
+    let key = daemon.place().join("root.key");
+    let directory = daemon.place().to_str().unwrap().to_owned();
+    let given = |directory: &str| vec![("CREDENTIALS_DIRECTORY".to_owned(), directory.to_owned())];
+    fs::set_permissions(&key, Permissions::from_mode(0o440)).unwrap();
+    for elsewhere in [Vec::new(), given("/run/credentials/another.service")] {
+        daemon.configure(|config| config.environment = elsewhere);
+        assert_eq!(exit_code(&mut daemon), 78);
+    }
+    daemon.configure(|config| config.environment = given(&directory));
+    // systemd's credentials belong to root, and so do the files of a test that root runs.
+    if fs::metadata(&key).unwrap().uid() == 0 {
+        daemon.restart();
+        assert!(daemon.terminate().success());
+    } else {
+        assert_eq!(exit_code(&mut daemon), 78);
+    }
+    fs::set_permissions(&key, Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(exit_code(&mut daemon), 78);
 }
 
 #[test]
