@@ -10,10 +10,14 @@
 
 mod support;
 
+#[path = "support/rows.rs"]
+mod rows;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -230,6 +234,15 @@ fn no_number_name_or_value_of_a_day_is_found_in_log_metrics_files_or_errors() {
         holds_none_of(&format!("the name of {name}"), name.as_bytes(), &with_values);
         holds_none_of(&name, &fs::read(&file).unwrap(), &with_values);
     }
+    // The files hold compressed rows, too.
+    let rows = rows::rows(&daemon.data_path().join("db"));
+    for family in ["log", "sessions", "aliases", "audit", "meta"] {
+        assert!(rows.iter().any(|row| row.family == family), "{family} is read");
+    }
+    for row in rows {
+        holds_none_of(&format!("a key of {}", row.family), &row.key, &with_values);
+        holds_none_of(&format!("a value of {}", row.family), &row.value, &with_values);
+    }
 }
 
 #[test]
@@ -239,10 +252,35 @@ fn no_number_and_no_key_is_on_the_command_line_or_in_the_environment() {
     let root = fs::read(daemon.place().join("root.key")).unwrap();
     let root = std::str::from_utf8(&root).unwrap();
     let words: Vec<&str> = secrets().into_iter().chain([root]).collect();
-    for file in ["cmdline", "environ"] {
-        let bytes = fs::read(format!("/proc/{}/{file}", daemon.pid())).unwrap();
-        holds_none_of(file, &bytes, &words);
-    }
+    let look = |pid: u32| {
+        for file in ["cmdline", "environ"] {
+            let bytes = fs::read(format!("/proc/{pid}/{file}")).unwrap();
+            assert!(!bytes.is_empty());
+            holds_none_of(file, &bytes, &words);
+        }
+    };
+    look(daemon.pid());
+
+    // Of a command too that was given a number and waits for more of it.
+    let mut asking = Command::new(env!("CARGO_BIN_EXE_recalld"))
+        .args(["session-id", "--tenant", "acme", "--instance", "support-de", "--number", "-", "--config"])
+        .arg(daemon.config_path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = asking.stdin.take().unwrap();
+    input.write_all(format!("+4930{}", DIGITS[0]).as_bytes()).unwrap();
+    // Forked and not yet another program it would show the command line of this test.
+    support::wait::until("it runs", || {
+        fs::read(format!("/proc/{}/cmdline", asking.id()))
+            .unwrap()
+            .starts_with(env!("CARGO_BIN_EXE_recalld").as_bytes())
+    });
+    look(asking.id());
+    drop(input);
+    let answer = asking.wait_with_output().unwrap();
+    assert!(answer.status.success() && answer.stdout.len() >= 64, "{answer:?}");
 }
 
 #[test]
@@ -250,4 +288,20 @@ fn the_search_finds_what_it_is_to_find() {
     assert!(contains(b"\0\x01tel:+493023125931\0", DIGITS[0]));
     assert!(contains(b"CANARY BIRD", TEXTS[0]));
     assert!(!contains(b"+4930 2312593", DIGITS[0]));
+
+    // In a database, whose files are compressed.
+    let place = tempfile::tempdir().unwrap();
+    let mut options = rocksdb::Options::default();
+    options.create_if_missing(true);
+    options.set_compression_type(rocksdb::DBCompressionType::Lz4);
+    let value = "+4930".repeat(40) + DIGITS[0];
+    {
+        let db = rocksdb::DB::open(&options, place.path()).unwrap();
+        for key in 0..100_u8 {
+            db.put([key], &value).unwrap();
+        }
+        db.flush().unwrap();
+    }
+    let rows = rows::rows(place.path());
+    assert_eq!(rows.iter().filter(|row| contains(&row.value, DIGITS[0])).count(), 100);
 }
