@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ledger::{Callers, meanwhile};
 use crate::operator::{audited, callers, done, key, refused, rotate, status};
@@ -40,6 +40,39 @@ fn every_caller_is_recognised_before_during_and_after_rotations_under_load() {
     assert_eq!(callers(&daemon), [(5, sessions)]);
     for callers in &mut all {
         callers.all_are_recognised(&daemon);
+    }
+}
+
+#[test]
+fn a_version_is_retired_while_calls_go_on_and_nobody_is_lost() {
+    let mut daemon = Daemon::with(Config::default());
+    let mut all = [Callers::new("a", "1", 25), Callers::new("b", "2", 25)];
+    // The second are new while versions go.
+    all[0].round(&mut daemon.edge());
+    meanwhile(&daemon, &mut all, || {
+        for newest in 2..=4 {
+            assert_eq!(rotate(&daemon), newest);
+            let version = (newest - 1).to_string();
+            let retired = wait::within(Duration::from_secs(60), || {
+                let retired = key(&daemon, &["retire", "--tenant", "acme", "--version", &version, "--json"]);
+                // Refused as long as somebody is found by it only: each one calls again soon.
+                retired.status.success().then(|| serde_json::from_slice::<Value>(&retired.stdout).unwrap())
+            });
+            assert_eq!(retired.expect("all have moved on")["forgotten"], 0);
+        }
+        std::thread::sleep(Duration::from_millis(400));
+    });
+    assert!(all.iter().all(|callers| callers.rounds() > 2), "there was load");
+    let sessions: u64 = all.iter().map(Callers::sessions).sum();
+    for restarted in [false, true] {
+        if restarted {
+            daemon.kill();
+            daemon.restart();
+        }
+        for callers in &mut all {
+            callers.all_are_recognised(&daemon);
+        }
+        assert_eq!(callers(&daemon), [(4, sessions)]);
     }
 }
 
