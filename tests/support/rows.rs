@@ -22,10 +22,10 @@ pub fn rows(database: &Path) -> Vec<Row> {
     let db = DB::open_cf_for_read_only(&options, database, &families, false).unwrap();
     let rows_of = |family: &String| {
         let entries = db.iterator_cf(db.cf_handle(family).unwrap(), IteratorMode::Start);
-        let entries = entries.map(Result::unwrap);
-        entries
-            .map(|(key, value)| Row { family: family.clone(), key: key.into_vec(), value: value.into_vec() })
-            .collect::<Vec<_>>()
+        let rows = entries.map(Result::unwrap);
+        let rows =
+            rows.map(|(key, value)| Row { family: family.clone(), key: key.into_vec(), value: value.into_vec() });
+        rows.collect::<Vec<_>>()
     };
     families.iter().flat_map(rows_of).collect()
 }
