@@ -2,6 +2,7 @@
 //! order of the events behind that: a `call.end` that overtook its `call.start` would leave a call nobody ends.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler, WrapFuture};
 use tokio::sync::oneshot;
@@ -51,11 +52,17 @@ pub(super) enum Message {
     Read { reply: Box<dyn Reply>, lease: CallLease },
     /// Nothing is on its way any more.
     Rest,
+    /// What is on its way will not tell: to be looked at after a while.
+    RestLater,
 }
 
 impl actix::Message for Message {
     type Result = ();
 }
+
+/// When an actor that took the place of one that panicked looks whether the call is over. What was on its way is durable by
+/// then.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
 /// The actor of one active call ID.
 pub(super) struct CallActor {
@@ -250,11 +257,17 @@ impl CallActor {
         if self.slot.is_leased() {
             return;
         }
+        // Before the look: an event that ends the call behind it says so again.
+        self.slot.set_over(false);
         let view = self.session.as_ref().and_then(|session| session.view());
         if view.is_some_and(|view| view.call(&self.slot.key.call).is_some()) {
-            self.slot.set_over(false);
+            // An event may have ended it on another thread before this: its lease is still there, and asks once more.
+            if self.slot.is_leased() {
+                self.slot.set_over(true);
+            }
             return;
         }
+        self.slot.set_over(true);
         if self.directory.forget_call(&self.slot) {
             self.session = None;
             context.stop();
@@ -280,6 +293,9 @@ impl Handler<Message> for CallActor {
             Message::Event { command, reply, lease } => self.event(command, reply, lease),
             Message::Read { reply, lease } => self.read(reply, lease),
             Message::Rest => self.rest(context),
+            Message::RestLater => {
+                context.run_later(LOOK_AGAIN, Self::rest);
+            }
         }
     }
 }

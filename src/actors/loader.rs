@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use actix_rt::task::spawn_blocking;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::domain::ids::SessionId;
@@ -87,6 +87,22 @@ impl Loader {
             Reader::Call => state.calls.push_back(wanted),
             Reader::End => state.ends.push_back(wanted),
         }
+        self.help(state);
+        loaded
+    }
+
+    /// A call waits by now for what only ended.
+    pub(super) fn promote(self: &Arc<Self>, session: &SessionId) {
+        let mut state = self.state.lock();
+        let Some(place) = state.ends.iter().position(|wanted| wanted.session == *session) else { return };
+        if let Some(wanted) = state.ends.remove(place) {
+            state.calls.push_back(wanted);
+        }
+        self.help(state);
+    }
+
+    /// Another thread, if one is needed.
+    fn help(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let needs_reader = state.needs_reader();
         state.readers += usize::from(needs_reader);
         drop(state);
@@ -95,7 +111,6 @@ impl Loader {
             // It ends by itself.
             drop(spawn_blocking(move || loader.read()));
         }
-        loaded
     }
 
     /// Reads until nothing waits.

@@ -100,7 +100,7 @@ struct Inbox {
 
 /// Most commits that wait to be queued to subscriptions: so many watchers that the publisher falls behind the writer must
 /// not take the memory of all.
-const MOST_WAITING: usize = 65_536;
+const MOST_WAITING: usize = 16_384;
 
 /// The subscriptions by what they concern, so that a commit finds those it is for.
 #[derive(Default)]

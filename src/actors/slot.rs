@@ -131,6 +131,11 @@ impl SessionSlot {
         self.view.load()
     }
 
+    /// Whether there is nothing to see yet: it is loaded, or about to be durable for the first time.
+    pub(super) fn is_loading(&self) -> bool {
+        self.view.load().is_none()
+    }
+
     pub(super) fn publish(&self, session: Arc<Session>) {
         self.view.store(Some(session));
     }
@@ -212,6 +217,7 @@ pub(super) struct CallSlot {
     leases: AtomicUsize,
     /// Whether it is one of the active calls that are counted.
     counted: AtomicBool,
+    retired: AtomicBool,
     /// Whether the call seems to be over, so that the last lease asks the actor to look. Spares a message per event.
     over: AtomicBool,
 }
@@ -225,12 +231,16 @@ impl CallSlot {
             rendered: ArcSwapOption::empty(),
             leases: AtomicUsize::new(0),
             counted: AtomicBool::new(false),
+            retired: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
     }
 
     /// Counts it among the active calls, or not any more. A call that has ended stays a moment longer than it counts.
     pub(super) fn count(&self, is_active: bool, active_calls: &AtomicUsize) {
+        if self.retired.load(Ordering::SeqCst) {
+            return;
+        }
         if self.counted.swap(is_active, Ordering::SeqCst) != is_active {
             if is_active {
                 active_calls.fetch_add(1, Ordering::Relaxed);
@@ -238,6 +248,14 @@ impl CallSlot {
                 active_calls.fetch_sub(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Another entry takes its place: it is never counted again. Whether it was.
+    pub(super) fn retire(&self, active_calls: &AtomicUsize) -> bool {
+        let was_counted = self.is_counted();
+        self.count(false, active_calls);
+        self.retired.store(true, Ordering::SeqCst);
+        was_counted
     }
 
     pub(super) fn is_counted(&self) -> bool {

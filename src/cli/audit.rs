@@ -43,7 +43,7 @@ enum Command {
 struct Source {
     #[command(flatten)]
     daemon: Where,
-    /// Read the data directory of the configuration itself, with the root key: the daemon must not run.
+    /// Read the data directory of the configuration itself, with the root key. For a daemon that is stopped, or a backup.
     #[arg(long, requires = "config")]
     offline: bool,
 }

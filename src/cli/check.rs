@@ -37,15 +37,22 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     };
     let mut warnings = config.warnings();
     // The key may lie where only the service sees it, so this is no fault of the configuration.
-    if let Err(error) = root_key::read(&config.keys.root) {
+    let root_key = root_key::read(&config.keys.root);
+    if let Err(error) = &root_key {
         warnings.push(format!("{error:#}"));
     }
     if arguments.json {
-        return out::json(&json!({ "ok": true, "warnings": warnings }));
+        return out::json(&json!({ "ok": true, "root_key_ok": root_key.is_ok(), "warnings": warnings }));
     }
     let paint = Paint::for_stdout();
     for warning in warnings {
         out::line(format!("{} {warning}", paint.yellow("warning:")))?;
+    }
+    if root_key.is_err() {
+        return out::line(format!(
+            "{}, but a daemon that finds the root key as it is here does not start",
+            paint.green("the configuration is ok")
+        ));
     }
     out::line(paint.green("ok"))
 }

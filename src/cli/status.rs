@@ -154,7 +154,7 @@ impl Status {
             (
                 "sessions",
                 format!(
-                    "{} active, {} stored, {} aliases",
+                    "{} active, about {} stored, about {} aliases",
                     words::count(self.active_sessions),
                     words::count(self.stored_sessions),
                     words::count(self.aliases)

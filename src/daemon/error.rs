@@ -31,7 +31,9 @@ pub enum ServeError {
     #[error(transparent)]
     RootKey(#[from] RootKeyFileError),
     /// An address or socket is not to be had.
-    #[error("{what} cannot listen on {place}: {error}: see whether another program, or another recalld, uses it")]
+    #[error(
+        "{what} cannot listen on {place}: {error}: see whether another program, or another recalld, uses it, or give another address there"
+    )]
     Listen {
         /// Who wants to listen.
         what: &'static str,
@@ -41,7 +43,7 @@ pub enum ServeError {
         error: io::Error,
     },
     /// The address of a switch's link is not to be had.
-    #[error("{0}: see whether another program, or another recalld, uses it")]
+    #[error("{0}: see whether another program, or another recalld, uses it, or give another `listen` there")]
     Links(io::Error),
     /// The data directory cannot be opened.
     #[error(transparent)]

@@ -1,5 +1,6 @@
 //! How far the daemon is, and what runs once it serves: what health, metrics and the admin socket look at.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,9 +10,10 @@ use tokio::sync::watch;
 
 use super::keys::Keys;
 use crate::actors::{Directory, MOST_ENDED_AT_ONCE, WallClock};
-use crate::domain::ids::TenantId;
+use crate::domain::ids::{ReleaseId, TenantId};
 use crate::domain::time::Timestamp;
 use crate::privacy::audit::Audit;
+use crate::store::StoreError;
 use crate::switch::Links;
 
 /// How far the daemon is.
@@ -115,12 +117,25 @@ impl Running {
         tenants
     }
 
+    /// Configured tenants whose data cannot be used.
+    fn tenants_without_key(&self) -> BTreeSet<TenantId> {
+        let settings = self.directory.settings();
+        let is_missing = |id: &ReleaseId| matches!(self.directory.store().release(id), Err(StoreError::KeyMissing(_)));
+        settings.releases().filter(|(id, _)| is_missing(id)).map(|(id, _)| id.tenant.clone()).collect()
+    }
+
     /// What an operator should know.
     pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings = self.directory.settings().config.warnings();
         for key in self.restart_needed.lock().iter() {
             warnings.push(format!("{key} was changed in the file: it takes effect at the next start"));
         }
+        warnings.extend(self.tenants_without_key().into_iter().map(|tenant| {
+            format!(
+                "the data key of the tenant `{tenant}` is not there: its calls are refused and nothing of it can be \
+                 read; bring back its file under keys/ from a backup and start again"
+            )
+        }));
         for tenant in self.unconfigured() {
             warnings.push(format!(
                 "the tenant `{tenant}` is not configured any more: what is stored of it keeps its last \

@@ -20,10 +20,10 @@ const DEFAULT: &str = "info,actix_server=warn";
 /// Sets the log up for the whole process. Whoever did that before keeps it.
 pub(super) fn set_up() {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    let filter = match std::env::var("RECALLD_LOG") {
-        Ok(wanted) => filter.parse_lossy(wanted),
-        Err(_) => filter.parse_lossy(DEFAULT),
-    };
+    let wanted = std::env::var("RECALLD_LOG").unwrap_or_else(|_| DEFAULT.to_owned());
+    let wrong: Vec<&str> = wanted.split(',').map(str::trim).filter(|word| is_no_level(word)).collect();
+    // A word that is no level must not silence the log.
+    let filter = filter.parse_lossy(if wrong.is_empty() { wanted.as_str() } else { DEFAULT });
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let set = if std::env::var("RECALLD_LOG_FORMAT").is_ok_and(|format| format == "json") {
         lines.json().flatten_event(true).try_init()
@@ -33,12 +33,26 @@ pub(super) fn set_up() {
         let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
         lines.with_ansi(colours).try_init()
     };
+    for word in wrong {
+        tracing::warn!(
+            word,
+            "RECALLD_LOG is not followed: a word of it is no level; say debug, or recalld::store=debug"
+        );
+    }
     if set.is_ok() {
         std::panic::set_hook(Box::new(|panic| {
             let place = panic.location().map(ToString::to_string).unwrap_or_default();
             tracing::error!(place, "a fault in recalld: {}", text_of(panic.payload()));
         }));
     }
+}
+
+/// Whether a directive names a part without a level, as a level that is spelt wrongly does.
+fn is_no_level(directive: &str) -> bool {
+    !directive.is_empty()
+        && !directive.contains(['=', '[', ':'])
+        && directive.parse::<LevelFilter>().is_err()
+        && directive != env!("CARGO_PKG_NAME")
 }
 
 /// The text of a panic as it stands in the source. One that was put together at run time may show what it failed at, a
@@ -103,6 +117,13 @@ mod tests {
         let [programmers, others @ ..] = told;
         assert_eq!(programmers, "what a programmer wrote");
         assert!(others.iter().all(|told| !told.contains("23125")), "{others:?}");
+    }
+
+    #[test]
+    fn a_level_that_is_spelt_wrongly_is_noticed() {
+        assert!(["debgu", "banana"].into_iter().all(is_no_level));
+        let good = ["", "debug", "WARN", "off", "recalld", "recalld::store", "recalld::store=debug", "[span]=info"];
+        assert!(!good.into_iter().any(is_no_level));
     }
 
     /// Runs only as a process of its own: the log and what is done at a panic belong to a whole process.

@@ -102,7 +102,15 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
     let upkeep = Upkeep::begin(&running, threshold);
     lifecycle.serve(running.clone());
     systemd::ready(&running.status_line());
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "recalld serves");
+    for link in running.links.status() {
+        tracing::info!(switch = %link.name, listen = %link.listen, "a switch can connect");
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        api = %config.api.listen,
+        admin = %config.admin.listen,
+        "recalld serves"
+    );
 
     let end = loop {
         tokio::select! {

@@ -25,7 +25,9 @@ pub enum StoreError {
         what: String,
     },
     /// `[keys] root` is not the key this data was written with.
-    #[error("the root key is not the one this data directory was made with: give the right key, nothing was changed")]
+    #[error(
+        "the root key is not the one of this data directory: give the right key, after `key reroot` the new one; nothing was changed"
+    )]
     WrongRootKey,
     /// The data was written by a later program.
     #[error("the data directory has format {found} and this program knows {known}: start the program that wrote it")]
@@ -62,7 +64,9 @@ pub enum StoreError {
         what: &'static str,
     },
     /// The tenant's data key was destroyed or lost: nothing of the tenant can be read any more.
-    #[error("the data key of tenant {0} is missing or cannot be unwrapped: restore the file under keys/, or purge it")]
+    #[error(
+        "the data key of tenant {0} is missing or cannot be unwrapped: bring back its file under keys/ from a backup"
+    )]
     KeyMissing(TenantId),
     /// Nothing of this tenant was ever stored.
     #[error("tenant {0} has nothing stored: check the name, and that the configuration has a release of it")]

@@ -355,8 +355,8 @@ impl<'a> Replay<'a> {
             tracing::error!(tenant = ?damage.tenant, session = ?damage.session, "damaged data: {}", damage.what);
         }
         tracing::info!(
-            log_records = recovered.replayed,
-            sessions = recovered.sessions.len(),
+            replayed_log_records = recovered.replayed,
+            sessions_with_calls = recovered.sessions.len(),
             damaged = recovered.damaged.len(),
             "the store is open"
         );

@@ -290,7 +290,7 @@ impl Dispatcher {
 
 /// What is to be done by the actors.
 enum Event {
-    Start(Box<crate::actors::StartCall>, Option<OnItsWay>),
+    Start(Box<crate::actors::StartCall>, OnItsWay),
     Happens { tenant: TenantId, call: CallId, command: Box<Command> },
     Read { tenant: TenantId, call: CallId },
     Unknown,

@@ -27,6 +27,7 @@ mod sync;
 mod tenants;
 mod trunk;
 
+use std::collections::BTreeSet;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,9 +37,9 @@ use tokio::sync::watch;
 
 pub use metrics::SwitchMetrics;
 
-use crate::actors::Directory;
+use crate::actors::{CallView, Directory, Scope};
 use crate::config::{self, Config};
-use crate::domain::ids::SwitchName;
+use crate::domain::ids::{SwitchName, TenantId};
 use permits::Permits;
 use sync::Lists;
 use tenants::Starts;
@@ -127,13 +128,14 @@ pub fn serve(bound: Vec<Bound>, directory: &Arc<Directory>) -> std::io::Result<L
         stop: stopped,
         connections: AtomicUsize::new(0),
     });
+    let up = directory.active_calls(&Scope::All);
     let mut served = Vec::with_capacity(bound.len());
     for Bound { switch, listener } in bound {
         let address = listener.local_addr()?;
         let link = Arc::new(Link {
             name: switch.name.clone(),
             shared: shared.clone(),
-            trunk: Trunk::new(&switch, directory.settings()),
+            trunk: Trunk::new(&switch, former_tenants(&switch, &up), directory.settings()),
             lists: Lists::default(),
             starts: Arc::default(),
             connections: AtomicUsize::new(0),
@@ -142,6 +144,13 @@ pub fn serve(bound: Vec<Bound>, directory: &Arc<Directory>) -> std::io::Result<L
         served.push((link, address));
     }
     Ok(Links { shared, served, stop })
+}
+
+/// The tenants of calls that are up since before the start, by this switch, which reports no calls of theirs any more.
+fn former_tenants(switch: &config::Switch, up: &[CallView]) -> Vec<TenantId> {
+    let reported = up.iter().filter(|view| view.call.legs.iter().any(|leg| leg.switch == switch.name));
+    let tenants = reported.map(|view| view.release.tenant.clone()).filter(|tenant| !switch.tenants.contains(tenant));
+    tenants.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 impl Links {

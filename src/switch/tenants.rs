@@ -16,7 +16,8 @@ use crate::domain::ids::{CallId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Leg;
 
-/// Starts on their way from a link with several tenants: until one is durable nothing else tells whose the call is.
+/// Starts on their way from a link: until one is durable nothing else tells whose the call is. Also those of a link with
+/// one tenant, because it may have several at any moment.
 #[derive(Default)]
 pub(super) struct Starts(Mutex<HashMap<CallId, (TenantId, usize)>>);
 
@@ -72,7 +73,7 @@ pub(super) fn tenant_of<'t>(
     reported.max_by_key(|(reporter, _)| *reporter).map(|(_, tenant)| tenant)
 }
 
-/// Notes a start on its way; nothing to note on a link with one tenant.
+/// Notes a start on its way.
 ///
 /// # Errors
 /// `call_id_in_use` if this switch has a call with this ID at another of its tenants: of its later events nobody could
@@ -82,11 +83,8 @@ pub(super) fn begin(
     directory: &Directory,
     trunk: &TrunkSettings,
     start: &StartCall,
-) -> Result<Option<OnItsWay>, Refusal> {
-    let several = match trunk.tenants() {
-        [_] => return Ok(None),
-        several => several,
-    };
+) -> Result<OnItsWay, Refusal> {
+    let several = trunk.tenants();
     let (tenant, call) = (&start.release.id().tenant, &start.start.call);
     let in_use = || {
         let detail = "this switch has an active call with this call_id at another of its tenants";
@@ -96,15 +94,12 @@ pub(super) fn begin(
     let on_its_way = link.starts.begin(call, tenant).ok_or_else(in_use)?;
     let leg = &start.start.leg;
     let is_in_use = several.iter().any(|other| other != tenant && directory.reporter(other, call, leg).is_some());
-    if is_in_use { Err(in_use()) } else { Ok(Some(on_its_way)) }
+    if is_in_use { Err(in_use()) } else { Ok(on_its_way) }
 }
 
 /// The answer to a start, until which that is on its way.
-pub(super) fn answer(answer: Box<Answer>, on_its_way: Option<OnItsWay>) -> Box<dyn Reply> {
-    match on_its_way {
-        Some(on_its_way) => Box::new(AnswerToStart { answer, _on_its_way: on_its_way }),
-        None => answer,
-    }
+pub(super) fn answer(answer: Box<Answer>, on_its_way: OnItsWay) -> Box<dyn Reply> {
+    Box::new(AnswerToStart { answer, _on_its_way: on_its_way })
 }
 
 struct AnswerToStart {

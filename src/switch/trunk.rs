@@ -33,8 +33,9 @@ pub(super) struct TrunkSettings {
 }
 
 impl Trunk {
-    pub(super) fn new(switch: &config::Switch, settings: Arc<Settings>) -> Self {
-        Self { current: ArcSwap::from_pointee(TrunkSettings::new(switch.clone(), Vec::new(), settings)) }
+    /// `former` are tenants whose calls the link reported before the start and reports no more.
+    pub(super) fn new(switch: &config::Switch, former: Vec<TenantId>, settings: Arc<Settings>) -> Self {
+        Self { current: ArcSwap::from_pointee(TrunkSettings::new(switch.clone(), former, settings)) }
     }
 
     /// The settings under the configuration in force. A link that is no longer in it keeps those it had until the next

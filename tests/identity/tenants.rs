@@ -280,7 +280,9 @@ fn a_tenant_that_is_removed_keeps_what_is_stored_and_the_operator_is_told() {
     globex.set("g", "session", json!({"ticket": 1}));
     globex.set("g", "user", json!({"language": "en"}));
     globex.end("g");
-    globex.ok("call.start", &rpc::start_to("up", "+442079460124", OTHER_NUMBER));
+    for call in ["up", "up-over-the-restart"] {
+        globex.ok("call.start", &rpc::start_to(call, "+442079460124", OTHER_NUMBER));
+    }
     let warnings = |daemon: &Daemon| daemon.recalld(&["status", "--json"]).json()["warnings"].to_string();
     assert!(!warnings(&daemon).contains("globex"));
 
@@ -298,13 +300,15 @@ fn a_tenant_that_is_removed_keeps_what_is_stored_and_the_operator_is_told() {
     assert_eq!(globex.refused("call.start", &rpc::start_to("x", ANNA, OTHER_NUMBER)), "unknown_release");
     assert_eq!(acme.ok("call.start", &rpc::start_to("a", ANNA, NUMBER))["tenant"], "acme", "others go on");
     let active = |daemon: &Daemon| daemon.recalld(&["status", "--json"]).json()["active_calls"].clone();
-    assert_eq!(active(&daemon), 2);
+    assert_eq!(active(&daemon), 3);
     globex.end("up");
-    wait::until("a call that was up ends", || active(&daemon) == 1);
+    wait::until("a call that was up ends", || active(&daemon) == 2);
 
     daemon.terminate();
     daemon.restart();
     assert!(warnings(&daemon).contains("globex"), "after a restart, too");
+    daemon.switch("edge-2", Framing::Netstring).end("up-over-the-restart");
+    wait::until("a call that was up over the restart ends", || active(&daemon) == 1);
     daemon.configure(|config| *config = before);
     daemon.signal(Signal::HUP);
     wait::until("the tenant is back", || daemon.http(OTHER_KEY).get("/v1/calls").status == 200);

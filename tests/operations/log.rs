@@ -46,3 +46,12 @@ fn a_collector_gets_json_and_the_operator_says_how_much() {
     assert!(told.iter().any(|line| line["message"] == "recalld serves" && line["level"] == "INFO"), "{log}");
     assert!(told.iter().all(|line| line["target"].as_str().unwrap().starts_with("recalld::daemon")), "{log}");
 }
+
+#[test]
+fn a_level_that_is_spelt_wrongly_silences_nothing() {
+    let mut daemon = Daemon::with(Config::default().environment("RECALLD_LOG", "debgu"));
+    daemon.terminate();
+    let log = daemon.log();
+    assert!(log.contains("RECALLD_LOG is not followed") && log.contains("debgu"), "{log}");
+    assert!(log.contains("recalld serves"), "{log}");
+}

@@ -18,7 +18,7 @@ use crate::domain::session::{Command, EndCause};
 use crate::domain::time::Timestamp;
 
 /// Most bytes of a rendered text that are kept with its call.
-const MOST_RENDERED: usize = 2_048;
+const MOST_RENDERED: usize = 1_024;
 
 impl Directory {
     pub(super) fn start_call_actor(
@@ -92,12 +92,13 @@ impl Directory {
     pub(super) fn revive_call(self: &Arc<Self>, before: &Arc<CallSlot>, key: CallKey) -> Arc<CallSlot> {
         tracing::error!(tenant = %key.tenant, "a call's actor panicked: it is rebuilt");
         let slot = Arc::new(CallSlot::new(key));
-        slot.count(before.is_counted(), &self.active_calls);
-        before.count(false, &self.active_calls);
+        slot.count(before.retire(&self.active_calls), &self.active_calls);
         let session = before.session();
         let session = session.map(|session| self.session(session.key(), &session.release, session.shard));
         let shard = session.as_ref().map_or(0, |session| session.shard);
         self.start_call_actor(&slot, shard, session);
+        // What was on its way to the former actor tells nobody when it is done.
+        slot.send(call_actor::Message::RestLater);
         slot
     }
 
@@ -160,7 +161,8 @@ impl Directory {
             return Glance::Changing;
         }
         let session = slot.glance();
-        let Some(session) = session.as_ref() else { return Glance::Changing };
+        // One whose actor panicked is rebuilt by whoever asks the call's actor.
+        let Some(session) = session.as_ref().filter(|session| session.is_alive()) else { return Glance::Changing };
         let view = session.glance();
         let Some(view) = view.as_ref() else { return Glance::Changing };
         let now = self.now();

@@ -64,6 +64,8 @@ impl Directory {
                     let slot = Arc::new(SessionSlot::new(release.clone(), id, before.shard));
                     self.start_session(&slot, Origin::Panicked(before));
                     entry.insert(slot);
+                } else if !matches!(origin, Origin::Ending) && entry.get().is_loading() {
+                    self.loader().promote(&id);
                 }
                 SessionLease::new(entry.get())
             }

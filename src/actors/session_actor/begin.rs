@@ -20,11 +20,15 @@ impl SessionActor {
             Some(Origin::Recovered(session, unrecorded)) => {
                 let recorded = if unrecorded { 0 } else { session.ordinal };
                 self.loaded(session, recorded);
+                self.arm(self.directory.now());
             }
             Some(Origin::Store) => {
                 let tenant = &self.slot.release.id().tenant;
                 match self.directory.store().load_cached(tenant, &self.slot.id) {
-                    Ok(Cached::Known(found)) => self.found(Ok(found.map(|(_, session)| session))),
+                    Ok(Cached::Known(found)) => {
+                        self.found(Ok(found.map(|(_, session)| session)));
+                        self.arm(self.directory.now());
+                    }
                     Ok(Cached::WouldBlock) => self.load(context, Reader::Call),
                     Err(error) => self.found(Err(error)),
                 }
@@ -37,8 +41,12 @@ impl SessionActor {
     /// Reads the record on a thread that may block. Until then nothing is taken from the mailbox.
     pub(super) fn load(&mut self, context: &mut Context<Self>, reader: Reader) {
         let loaded = self.directory.loader().load(&self.slot.release, self.slot.id, reader);
-        let then = actix::fut::ActorFutureExt::map(loaded.into_actor(self), |loaded, actor: &mut Self, _| {
+        let then = actix::fut::ActorFutureExt::map(loaded.into_actor(self), move |loaded, actor: &mut Self, _| {
             actor.found(loaded.unwrap_or(Err(StoreError::Incomplete("a record: its reading ended"))));
+            // What has brought a session that ends here asks for the next timer when it has ended what is due.
+            if reader == Reader::Call {
+                actor.arm(actor.directory.now());
+            }
         });
         context.wait(then);
     }
@@ -53,7 +61,10 @@ impl SessionActor {
             actix::fut::ActorFutureExt::map(passed.into_actor(self), move |_, actor: &mut Self, context| match before
                 .view()
             {
-                Some(session) => actor.loaded(session, 0),
+                Some(session) => {
+                    actor.loaded(session, 0);
+                    actor.arm(actor.directory.now());
+                }
                 None => actor.load(context, Reader::Call),
             });
         context.wait(then);
@@ -81,6 +92,5 @@ impl SessionActor {
         self.slot.publish(session.clone());
         self.count(&session);
         self.session = session;
-        self.arm(self.directory.now());
     }
 }

@@ -85,8 +85,8 @@ pub(super) struct SessionActor {
     recorded: u64,
     /// Aliases that were handed to the writer.
     aliases: Vec<AliasKey>,
-    /// The earliest time for which the wheel has a timer of this session.
-    timer: Option<Timestamp>,
+    /// The times for which the wheel has timers of this session, each earlier than the one before it.
+    timers: Vec<Timestamp>,
     /// Bytes counted against `session_memory`.
     counted: u64,
     panics: Vec<Instant>,
@@ -125,7 +125,7 @@ impl SessionActor {
             rules,
             recorded: 0,
             aliases: Vec::new(),
-            timer: None,
+            timers: Vec::new(),
             counted: 0,
             panics: Vec::new(),
             waits: false,

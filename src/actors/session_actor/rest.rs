@@ -24,8 +24,8 @@ impl SessionActor {
             return;
         }
         let at = end.min(near);
-        if self.timer.is_none_or(|timer| at < timer) {
-            self.timer = Some(at);
+        if self.timers.iter().all(|timer| at < *timer) {
+            self.timers.push(at);
             self.directory.arm(at, &self.slot.release, self.slot.id);
         }
     }
@@ -57,9 +57,10 @@ impl SessionActor {
     /// The wheel has told that something ends. The reply goes when what follows is durable, a new entry in the index
     /// included.
     pub(super) fn expire(&mut self, mut reply: Box<dyn Reply>, session: SessionLease) {
-        self.timer = None;
         self.refresh_rules();
         let now = self.directory.now();
+        // Those that are still to come are not forgotten: others beside them would come again and again.
+        self.timers.retain(|timer| *timer > now);
         if self.session.ordinal == 0 || self.unreadable.is_some() {
             return;
         }

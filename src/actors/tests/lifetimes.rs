@@ -131,6 +131,33 @@ fn a_ttl_ends_in_an_active_call_and_over_a_restart() {
 }
 
 #[test]
+fn timers_of_a_long_call_do_not_multiply() {
+    run(|path| async move {
+        let house = House::open_at(&path, Some(at_noon()));
+        let watcher = Watcher::of(&house);
+        answered(house.start("support-de", "1", anna())).await.expect("a context");
+        assert_eq!(watcher.hears().await, "started");
+        let set = async |name: &str, ttl| {
+            let mut change = change(Some("1"), name, "1", Lifetime::User);
+            change.set[0].ttl = Some(ttl);
+            answered(house.happens("1", Command::Change(change))).await.expect("a revision");
+            assert_eq!(watcher.hears().await, format!("{name} set"));
+        };
+        set("ticket", Duration::from_secs(86_400)).await;
+        for _ in 0..20 {
+            set("menu", Duration::from_secs(30)).await;
+            house.directory.clock().advance(Duration::from_secs(40));
+            assert_eq!(watcher.hears().await, "menu expired");
+        }
+        // The wheel counts at its next look.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let waiting = house.directory.timer_metrics().waiting.load(std::sync::atomic::Ordering::Relaxed);
+        assert!(waiting <= 2, "{waiting} timers of one session");
+        house.directory.shutdown();
+    });
+}
+
+#[test]
 fn what_became_due_while_the_daemon_was_down_ends_at_the_next_start() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let path = place.path().to_owned();

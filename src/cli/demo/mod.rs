@@ -55,19 +55,20 @@ async fn play(house: &mut House, once: bool) -> anyhow::Result<()> {
     let mut day = Day::begin(house, &screen).await?;
     scenes::play(&mut day).await.context("the day was cut short")?;
     day.outcome()?;
-    by_hand(day.house(), &screen, once)?;
-    if once { Ok(()) } else { day.follow().await }
+    if once {
+        return screen.tell("Without --once the demo goes on running after the day, to be tried by hand.");
+    }
+    by_hand(day.house(), &screen)?;
+    day.follow().await
 }
 
 /// How to try it.
-fn by_hand(house: &House, screen: &Screen, once: bool) -> anyhow::Result<()> {
+fn by_hand(house: &House, screen: &Screen) -> anyhow::Result<()> {
     let program = house::program();
     screen.heading("Try it by hand")?;
-    screen.tell(if once {
-        "Without --once the demo goes on running after the day, and these two work in another terminal:"
-    } else {
-        "In another terminal; this one goes on showing what happens. Ctrl-C ends the demo and removes its directory."
-    })?;
+    screen.tell(
+        "In another terminal; this one goes on showing what happens. Ctrl-C ends the demo and removes its directory.",
+    )?;
     screen.command(
         "be the switch: Anna calls again, and what is set is remembered",
         &format!(

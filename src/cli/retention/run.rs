@@ -33,6 +33,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if arguments.json {
         return out::json(&total);
     }
+    if total.get("sessions").and_then(Value::as_u64) == Some(0) {
+        return out::line("nothing was due");
+    }
     let number = |member| words::count(total.get(member).and_then(Value::as_u64).unwrap_or_default());
     out::line(format!("something ended of {} sessions, of {} stored ones", number("sessions"), number("records")))
 }

@@ -174,8 +174,10 @@ impl<'a> Candidates<'a> {
     fn take(&mut self, source: CallerSource, text: &'a str) {
         let address = Address::parse(text);
         let is_whole = address.as_ref().is_some_and(|address| {
-            // A `tel:` URI has no host.
-            address.host.is_some() || address.scheme == Scheme::Tel && !text.contains('@')
+            // A `tel:` URI has no host, nor has a bare number.
+            let is_number =
+                address.scheme == Scheme::Tel || address.scheme == Scheme::Bare && super::is_number_text(&address.user);
+            address.host.is_some() || is_number && !text.contains('@')
         });
         if !is_whole && let Some(said) = withheld::text_hides(text) {
             self.unreadable = Some(self.unreadable.map_or(said, |before| withheld::stronger(before, said)));

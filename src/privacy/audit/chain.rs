@@ -167,7 +167,8 @@ impl<'a> Parts<'a> {
 
     /// How far entries may have the key of this one.
     pub(super) fn reach(&self, keys: &AuditKeys) -> Reach {
-        match keys.older.iter().find(|(key, _)| key.id == self.key && key.id != keys.current.id) {
+        // A root key that was in force twice reaches to its second end.
+        match keys.older.iter().rev().find(|(key, _)| key.id == self.key && key.id != keys.current.id) {
             None => Reach::Whole,
             Some((_, Some(end))) => Reach::UpTo(*end),
             Some((_, None)) => Reach::Unnoted,

@@ -220,6 +220,8 @@ fn a_from_that_cannot_be_read_and_asks_for_nothing_leaves_the_asserted_number() 
         "<sip:alice;cpc=unknown@example.com",
         "sip:x%zz@private.example.com",
         "sip:xanonymous@a@b",
+        // Digits of a number, not the spelling of a word.
+        "+1 202 555 0100/8656696",
         "tel:+49",
         "alice",
     ] {
