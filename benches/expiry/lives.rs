@@ -22,6 +22,8 @@ const CALLERS_OF_LANE: u32 = 20;
 /// What the events took, in nanoseconds.
 pub struct Lives {
     pub latency: Histogram<u64>,
+    /// Those of them that start a call: only they may wait for the disk.
+    pub starts: Histogram<u64>,
     /// Turns at which the event before was not answered yet.
     pub skipped: u64,
     pub refused: u64,
@@ -37,15 +39,19 @@ pub fn run(
     let began = Instant::now();
     // Whether the latest event of each lane waits for its answer.
     let waiting: Arc<[AtomicBool]> = std::iter::repeat_with(AtomicBool::default).take(LANES.try_into()?).collect();
-    let (told, taken) = std::sync::mpsc::channel::<(u64, u64, bool)>();
-    let mut lives = Lives { latency: Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?, skipped: 0, refused: 0 };
+    let (told, taken) = std::sync::mpsc::channel::<(u64, u64, bool, bool)>();
+    let none = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
+    let mut lives = Lives { latency: none.clone(), starts: none, skipped: 0, refused: 0 };
     let mut calls: Vec<Option<CallId>> = vec![None; LANES.try_into()?];
     let mut step = 0_u32;
     let count = |lives: &mut Lives| {
-        for (due, took, was_taken) in taken.try_iter() {
+        for (due, took, is_start, was_taken) in taken.try_iter() {
             lives.refused += u64::from(!was_taken);
             if Duration::from_nanos(due) >= warm_up {
                 lives.latency.saturating_record(took);
+                if is_start {
+                    lives.starts.saturating_record(took);
+                }
             }
         }
     };
@@ -65,15 +71,16 @@ pub fn run(
         }
         let due = u64::try_from(due.as_nanos())?;
         let (waiting, told) = (waiting.clone(), told.clone());
+        let call = calls.get_mut(lane).context("no lane")?;
+        let is_start = call.is_none();
         let reply = Told::boxed(move |was_taken| {
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_sub(due);
             if let Some(waiting) = waiting.get(lane) {
                 waiting.store(false, Ordering::SeqCst);
             }
             // Nobody counts any more at the end.
-            let _ = told.send((due, took, was_taken));
+            let _ = told.send((due, took, is_start, was_taken));
         });
-        let call = calls.get_mut(lane).context("no lane")?;
         match call.take() {
             None => {
                 let started: CallId = format!("{step:08}-live@192.0.2.7").parse()?;

@@ -81,5 +81,6 @@ impl Group for Acknowledger {
 
     fn finished(&mut self) {
         self.wakes.send_or_wake();
+        self.publisher.go_on();
     }
 }

@@ -144,14 +144,13 @@ impl CallActor {
     ) {
         let directory = self.directory.clone();
         let tenant = self.slot.key.tenant.clone();
-        let found = actix_rt::task::spawn_blocking(move || {
-            directory.contacts().find_on_disk(directory.store(), &tenant, &known)
-        });
+        let found =
+            self.directory.loader().read(move |store| directory.contacts().find_on_disk(store, &tenant, &known));
         let then =
             actix::fut::ActorFutureExt::map(
                 found.into_actor(self),
                 move |found, actor: &mut Self, context| match found
-                    .unwrap_or_else(|_| Err(StoreError::Incomplete("an alias: its reading panicked")))
+                    .unwrap_or_else(|_| Err(StoreError::Incomplete("an alias: its reading ended")))
                 {
                     Ok(found) => actor.found(context, found, Offer { call, reply, lease }),
                     Err(error) => actor.unreadable(&error, reply),

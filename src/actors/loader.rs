@@ -1,12 +1,12 @@
-//! Reads of session records that may touch the disk, on a few threads. However many sessions wait, no more threads run
-//! than help, and what a call waits for is read before what only ends.
+//! Reads of aliases and session records that may touch the disk, on a few threads. However many wait, no more threads
+//! run than help, and what a call waits for is read before what only ends.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use actix_rt::task::spawn_blocking;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::domain::ids::SessionId;
@@ -33,13 +33,23 @@ pub(super) enum Reader {
     End,
 }
 
+/// What a call waits for: it reads, and tells the call.
+type Errand = Box<dyn FnOnce(&Store) + Send>;
+
+/// A record of a session that ends.
 struct Wanted {
     release: Arc<Release>,
     session: SessionId,
     told: oneshot::Sender<Loaded>,
 }
 
-/// The way to the records.
+/// What a thread does next.
+enum Work {
+    Call(Errand),
+    Ends(Vec<Wanted>),
+}
+
+/// The way to what lies on the disk.
 pub(super) struct Loader {
     store: Store,
     state: Mutex<State>,
@@ -47,17 +57,18 @@ pub(super) struct Loader {
 
 #[derive(Default)]
 struct State {
-    calls: VecDeque<Wanted>,
+    calls: VecDeque<Errand>,
     ends: VecDeque<Wanted>,
     readers: usize,
 }
 
 impl State {
-    /// What is read next: what one call waits for, or some sessions that end.
-    fn take(&mut self) -> Vec<Wanted> {
+    /// What is done next: what one call waits for, or some sessions that end.
+    fn take(&mut self) -> Option<Work> {
         match self.calls.pop_front() {
-            Some(call) => vec![call],
-            None => self.ends.drain(..self.ends.len().min(TOGETHER)).collect(),
+            Some(call) => Some(Work::Call(call)),
+            None if self.ends.is_empty() => None,
+            None => Some(Work::Ends(self.ends.drain(..self.ends.len().min(TOGETHER)).collect())),
         }
     }
 
@@ -80,65 +91,88 @@ impl Loader {
         session: SessionId,
         reader: Reader,
     ) -> oneshot::Receiver<Loaded> {
-        let (told, loaded) = oneshot::channel();
-        let wanted = Wanted { release: release.clone(), session, told };
-        let mut state = self.state.lock();
         match reader {
-            Reader::Call => state.calls.push_back(wanted),
-            Reader::End => state.ends.push_back(wanted),
+            Reader::Call => {
+                let release = release.clone();
+                self.read(move |store| {
+                    let found = store.load(&release.id().tenant, &session)?;
+                    Ok(found.map(|(_, session)| session))
+                })
+            }
+            Reader::End => {
+                let (told, loaded) = oneshot::channel();
+                let wanted = Wanted { release: release.clone(), session, told };
+                self.queue(|state| state.ends.push_back(wanted));
+                loaded
+            }
         }
-        self.help(state);
-        loaded
+    }
+
+    /// Reads what a call waits for. Never blocks; dropping the receiver spares the read.
+    pub(super) fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        read: impl FnOnce(&Store) -> T + Send + 'static,
+    ) -> oneshot::Receiver<T> {
+        let (told, answer) = oneshot::channel();
+        let errand: Errand = Box::new(move |store| {
+            if !told.is_closed() {
+                let _nobody_waits = told.send(read(store));
+            }
+        });
+        self.queue(|state| state.calls.push_back(errand));
+        answer
     }
 
     /// A call waits by now for what only ended.
     pub(super) fn promote(self: &Arc<Self>, session: &SessionId) {
-        let mut state = self.state.lock();
-        let Some(place) = state.ends.iter().position(|wanted| wanted.session == *session) else { return };
-        if let Some(wanted) = state.ends.remove(place) {
-            state.calls.push_back(wanted);
-        }
-        self.help(state);
+        self.queue(|state| {
+            let place = state.ends.iter().position(|wanted| wanted.session == *session);
+            if let Some(wanted) = place.and_then(|place| state.ends.remove(place)) {
+                state.calls.push_back(Box::new(move |store| load_ends(store, vec![wanted])));
+            }
+        });
     }
 
-    /// Another thread, if one is needed.
-    fn help(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    fn queue(self: &Arc<Self>, push: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        push(&mut state);
         let needs_reader = state.needs_reader();
         state.readers += usize::from(needs_reader);
         drop(state);
         if needs_reader {
             let loader = self.clone();
             // It ends by itself.
-            drop(spawn_blocking(move || loader.read()));
+            drop(spawn_blocking(move || loader.work()));
         }
     }
 
     /// Reads until nothing waits.
-    fn read(&self) {
-        loop {
-            let mut wanted = self.next();
-            if wanted.is_empty() {
-                return;
-            }
-            wanted.retain(|wanted| !wanted.told.is_closed());
-            let sessions: Vec<_> = wanted.iter().map(|wanted| (wanted.release.clone(), wanted.session)).collect();
-            match catch_unwind(AssertUnwindSafe(|| self.store.load_all(&sessions))) {
-                Ok(loaded) => {
-                    for (wanted, loaded) in wanted.into_iter().zip(loaded) {
-                        let _nobody_waits = wanted.told.send(loaded);
-                    }
-                }
+    fn work(&self) {
+        while let Some(work) = self.next() {
+            let done = catch_unwind(AssertUnwindSafe(|| match work {
+                Work::Call(errand) => errand(&self.store),
+                Work::Ends(wanted) => load_ends(&self.store, wanted),
+            }));
+            if done.is_err() {
                 // Whoever waits is told by the end of the channel.
-                Err(_) => tracing::error!("the reading of session records panicked"),
+                tracing::error!("a read of what is stored panicked");
             }
         }
     }
 
-    fn next(&self) -> Vec<Wanted> {
+    fn next(&self) -> Option<Work> {
         let mut state = self.state.lock();
         let next = state.take();
-        state.readers -= usize::from(next.is_empty());
+        state.readers -= usize::from(next.is_none());
         next
+    }
+}
+
+fn load_ends(store: &Store, mut wanted: Vec<Wanted>) {
+    wanted.retain(|wanted| !wanted.told.is_closed());
+    let sessions: Vec<_> = wanted.iter().map(|wanted| (wanted.release.clone(), wanted.session)).collect();
+    for (wanted, loaded) in wanted.into_iter().zip(store.load_all(&sessions)) {
+        let _nobody_waits = wanted.told.send(loaded);
     }
 }
 
@@ -160,20 +194,44 @@ mod tests {
             let house = House::open(&path);
             let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
             let mut state = State::default();
-            let (ends, calls) =
-                ([1, 2].map(|end| wanted(&release, end).0), [3, 4].map(|call| wanted(&release, call).0));
-            state.ends.extend(ends);
-            state.calls.extend(calls);
-            let mut order = Vec::new();
-            loop {
-                let next = state.take();
-                if next.is_empty() {
-                    break;
-                }
-                order.push(next.iter().map(|wanted| wanted.session).collect::<Vec<_>>());
+            state.ends.extend([1, 2].map(|end| wanted(&release, end).0));
+            let read = Arc::new(Mutex::new(Vec::new()));
+            for call in [3, 4] {
+                let read = read.clone();
+                state.calls.push_back(Box::new(move |_: &Store| read.lock().push(call)));
             }
+            for call in [3, 4] {
+                let Some(Work::Call(errand)) = state.take() else { panic!("a call is first") };
+                errand(house.directory.store());
+                assert_eq!(read.lock().pop(), Some(call));
+            }
+            let Some(Work::Ends(ends)) = state.take() else { panic!("those that end are next") };
+            let ids: Vec<_> = ends.iter().map(|wanted| wanted.session).collect();
+            assert_eq!(ids, [1, 2].map(|number| SessionId::Caller([number; 32])));
+            assert!(state.take().is_none());
+            house.directory.shutdown();
+        });
+    }
+
+    #[test]
+    fn what_ended_is_read_first_once_a_call_waits_for_it() {
+        run(|path| async move {
+            let house = House::open(&path);
+            let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
+            // No thread is to take anything away.
+            let state = Mutex::new(State { readers: MOST_READERS, ..State::default() });
+            let loader = Arc::new(Loader { store: house.directory.store().clone(), state });
             let id = |number| SessionId::Caller([number; 32]);
-            assert_eq!(order, [vec![id(3)], vec![id(4)], vec![id(1), id(2)]]);
+            let _first = loader.load(&release, id(1), Reader::End);
+            let second = loader.load(&release, id(2), Reader::End);
+            loader.promote(&id(2));
+            loader.promote(&id(3));
+            let next = loader.state.lock().take();
+            let Some(Work::Call(errand)) = next else { panic!("the call is first") };
+            errand(house.directory.store());
+            assert_eq!(second.await.expect("it is read"), Ok(None));
+            let next = loader.state.lock().take();
+            assert!(matches!(next, Some(Work::Ends(ends)) if ends.len() == 1));
             house.directory.shutdown();
         });
     }
@@ -195,14 +253,14 @@ mod tests {
             assert_eq!(readers.get(WAITING_FOR_EACH), Some(&2));
             assert_eq!(readers.last(), Some(&MOST_READERS));
             let mut state = State { readers: 3, ..State::default() };
-            state.calls.push_back(wanted(&release, 1).0);
+            state.calls.push_back(Box::new(|_: &Store| ()));
             assert!(state.needs_reader(), "a call does not wait for those who read");
             house.directory.shutdown();
         });
     }
 
     #[test]
-    fn everybody_is_answered_and_the_threads_end() {
+    fn everybody_is_answered_also_behind_a_panic_and_the_threads_end() {
         run(|path| async move {
             let house = House::open(&path);
             let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
@@ -218,6 +276,9 @@ mod tests {
             for loaded in waiting {
                 assert_eq!(loaded.await.expect("it is read"), Ok(None));
             }
+            let panicking = loader.read(|_| -> u32 { panic!("a read that panics") });
+            assert!(panicking.await.is_err(), "whoever waits is told");
+            assert_eq!(loader.read(|_| 7).await, Ok(7));
             let began = Instant::now();
             while loader.state.lock().readers > 0 {
                 assert!(began.elapsed() < Duration::from_secs(10), "the threads end");

@@ -12,7 +12,7 @@
 //! | `reply` | how an answer is rendered with the state in hand and sent after the fsync |
 //! | `publisher`, `subscription` | one stream of changes for all watchers, in the order of the log |
 //! | `lingering` | calls that ended a short while ago |
-//! | `loader` | reads of session records that may touch the disk |
+//! | `loader` | reads of aliases and session records that may touch the disk |
 //! | `lost` | calls that a switch does not have any more |
 //! | `requests` | what voice apps ask, as futures |
 //! | `timer_wheel`, `wheel`, `pace` | tells sessions that something of them ends |

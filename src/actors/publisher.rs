@@ -162,7 +162,7 @@ impl Publisher {
         self.shared.inbox.lock().waiting.len()
     }
 
-    /// Told by the writer of each durable commit, in order.
+    /// Told by the writer of each durable commit, in order. The publisher sleeps on until [`Self::go_on`].
     pub(super) fn tell(&self, sequence: u64, published: impl FnOnce() -> Published) {
         self.shared.durable.store(sequence, Ordering::SeqCst);
         if self.shared.watchers.load(Ordering::SeqCst) == 0 {
@@ -177,7 +177,15 @@ impl Publisher {
         inbox.waiting.push_back(published());
         drop(inbox);
         drop(given_up);
-        self.shared.arrived.notify_one();
+    }
+
+    /// Wakes the publisher: once for each group of the writer, because waking a thread takes longer than telling it of a
+    /// commit.
+    pub(super) fn go_on(&self) {
+        let is_told = !self.shared.inbox.lock().waiting.is_empty();
+        if is_told {
+            self.shared.arrived.notify_one();
+        }
     }
 
     /// Queues what is left and ends.
@@ -349,6 +357,7 @@ mod tests {
             let _held = publisher.shared.subscriptions.write();
             for sequence in 1..=last {
                 publisher.tell(sequence, || published(sequence));
+                publisher.go_on();
                 assert!(publisher.backlog() <= MOST_WAITING);
             }
         }
@@ -359,6 +368,7 @@ mod tests {
         }
         assert!(matches!(subscription.take(1).as_slice(), [Delivery::Lagged]));
         publisher.tell(last + 1, || published(last + 1));
+        publisher.go_on();
         while publisher.processed() <= last {
             assert!(Instant::now() < until, "the publisher goes on");
             std::thread::sleep(Duration::from_millis(1));

@@ -83,10 +83,10 @@ impl Directory {
         let found = match self.store().load_cached(tenant, session).map_err(|error| unreadable(&error))? {
             Cached::Known(found) => found,
             Cached::WouldBlock => {
-                let (directory, tenant, session) = (self.clone(), tenant.clone(), *session);
-                let loaded = actix_rt::task::spawn_blocking(move || directory.store().load(&tenant, &session)).await;
+                let (tenant, session) = (tenant.clone(), *session);
+                let loaded = self.loader().read(move |store| store.load(&tenant, &session)).await;
                 loaded
-                    .unwrap_or_else(|_| Err(StoreError::Incomplete("a record: its reading panicked")))
+                    .unwrap_or_else(|_| Err(StoreError::Incomplete("a record: its reading ended")))
                     .map_err(|error| unreadable(&error))?
             }
         };
@@ -103,10 +103,8 @@ impl Directory {
         caller: KnownCaller,
     ) -> Result<Option<SessionView>, Refusal> {
         let (directory, of_tenant) = (self.clone(), tenant.clone());
-        let found = actix_rt::task::spawn_blocking(move || {
-            directory.contacts().look_up(directory.store(), &of_tenant, &caller)
-        });
-        let found = found.await.unwrap_or(Err(StoreError::Incomplete("an alias: its reading panicked")));
+        let found = self.loader().read(move |store| directory.contacts().look_up(store, &of_tenant, &caller));
+        let found = found.await.unwrap_or(Err(StoreError::Incomplete("an alias: its reading ended")));
         match found.map_err(|error| unreadable(&error))? {
             Some(session) => self.find_session(tenant, &session).await,
             None => Ok(None),
