@@ -296,7 +296,6 @@ fn the_demo_plays_its_day_and_shows_no_number() {
         "refused: user_lifetime_unavailable",
         "✓ recognised",
         "✓ her number is in none of them",
-        "curl",
     ] {
         assert!(text.contains(shown), "{shown} is missing:\n{text}");
     }
