@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use actix_rt::task::spawn_blocking;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::domain::ids::SessionId;
@@ -60,6 +60,8 @@ struct State {
     calls: VecDeque<Errand>,
     ends: VecDeque<Wanted>,
     readers: usize,
+    /// Whether somebody looks in a moment whether a thread is needed.
+    is_seen_to: bool,
 }
 
 impl State {
@@ -76,6 +78,12 @@ impl State {
     fn needs_reader(&self) -> bool {
         let is_needed = !self.calls.is_empty() || self.ends.len() > self.readers * WAITING_FOR_EACH;
         is_needed && self.readers < MOST_READERS
+    }
+
+    /// Whether a thread that is needed is better woken in a moment: sessions that end come some at a time, and to wake a
+    /// thread for each of them takes longer than to read its record.
+    fn waits_for_more(&self) -> bool {
+        self.calls.is_empty() && self.readers == 0 && self.ends.len() < TOGETHER
     }
 }
 
@@ -136,6 +144,23 @@ impl Loader {
     fn queue(self: &Arc<Self>, push: impl FnOnce(&mut State)) {
         let mut state = self.state.lock();
         push(&mut state);
+        if !state.waits_for_more() {
+            return self.see_to_readers(state);
+        }
+        if !std::mem::replace(&mut state.is_seen_to, true) {
+            let loader = self.clone();
+            // Behind everything this arbiter has to do already, which is where the others come from.
+            drop(actix_rt::spawn(async move {
+                tokio::task::yield_now().await;
+                let mut state = loader.state.lock();
+                state.is_seen_to = false;
+                loader.see_to_readers(state);
+            }));
+        }
+    }
+
+    /// Starts another thread if that is needed.
+    fn see_to_readers(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let needs_reader = state.needs_reader();
         state.readers += usize::from(needs_reader);
         drop(state);
@@ -252,6 +277,11 @@ mod tests {
             assert_eq!(readers.get(WAITING_FOR_EACH - 1), Some(&1));
             assert_eq!(readers.get(WAITING_FOR_EACH), Some(&2));
             assert_eq!(readers.last(), Some(&MOST_READERS));
+            let mut state = State::default();
+            state.ends.push_back(wanted(&release, 1).0);
+            assert!(state.waits_for_more(), "one session that ends is soon followed by others");
+            state.ends.extend((1..TOGETHER).map(|_| wanted(&release, 1).0));
+            assert!(!state.waits_for_more());
             let mut state = State { readers: 3, ..State::default() };
             state.calls.push_back(Box::new(|_: &Store| ()));
             assert!(state.needs_reader(), "a call does not wait for those who read");

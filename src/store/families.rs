@@ -57,7 +57,13 @@ pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
     // Compactions: calls do not wait for a core that one of them has.
     env.lower_thread_pool_cpu_priority();
     options.set_env(&env);
-    Ok(DB::open_cf_descriptors(&options, path, families)?)
+    let db = DB::open_cf_descriptors(&options, path, families)?;
+    // What was written a moment ago is what callers who return need. Only in this way the binding says it.
+    for name in [SESSIONS, ALIASES] {
+        let table = ("block_based_table_factory", "{prepopulate_block_cache=kFlushOnly;}");
+        db.set_options_cf(family(&db, name)?, &[table])?;
+    }
+    Ok(db)
 }
 
 fn database_options() -> Options {

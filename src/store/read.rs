@@ -81,7 +81,8 @@ impl Store {
         self.load_from(tenant, session, Tier::Memory)
     }
 
-    /// Records of several sessions, in their order: cheaper than one by one. May block on the disk.
+    /// Records of several sessions that end, in their order: cheaper than one by one. May block on the disk. Nobody reads
+    /// them again soon, so they take no room from what calls read.
     pub fn load_all(&self, sessions: &[(Arc<Release>, SessionId)]) -> Vec<Result<Option<Session>, StoreError>> {
         let inner = &*self.inner;
         let family = match family(&inner.db, SESSIONS) {
@@ -91,7 +92,9 @@ impl Store {
         let keys: Vec<_> =
             sessions.iter().map(|(release, session)| layout::session_key(release.tenant(), session)).collect();
         let keys = keys.iter().map(AsRef::as_ref);
-        let values = inner.db.batched_multi_get_cf_opt(family, keys, false, &ReadOptions::default());
+        let mut options = ReadOptions::default();
+        options.fill_cache(false);
+        let values = inner.db.batched_multi_get_cf_opt(family, keys, false, &options);
         let open = |((release, session), value): (&(Arc<Release>, SessionId), Result<_, _>)| {
             let tenant = &release.id().tenant;
             inner.check_whole(tenant, release.tenant(), session)?;
