@@ -166,6 +166,22 @@ fn whoever_has_an_earlier_root_key_only_writes_no_entry() {
 }
 
 #[test]
+fn a_root_key_that_was_in_force_twice_proves_both_of_its_times() {
+    let (mut all, first) = rows(&keys(1), 3);
+    write_on(&mut all, &keys(2), 2);
+    let second = Head::of(&all[4]);
+    write_on(&mut all, &keys(1), 2);
+    let third = Head::of(&all[6]);
+    let key = |number| AuditKey::new(Zeroizing::new([number; 32]));
+    let older = vec![(key(1), Some(first)), (key(2), Some(second)), (key(1), Some(third))];
+    let known = keys(3).with_older(older);
+    write_on(&mut all, &known, 1);
+    assert!(look(&all, &known, None).is_sound());
+    write_on(&mut all, &keys(1), 1);
+    assert!(!look(&all, &known, None).is_sound(), "its times are over");
+}
+
+#[test]
 fn where_the_end_of_an_earlier_key_was_not_noted_the_verdict_says_what_is_not_proved() {
     let (mut all, _) = rows(&keys(1), 4);
     let known = changed(&[None]);
