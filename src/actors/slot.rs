@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use actix::Addr;
-use arc_swap::{ArcSwapOption, Guard};
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::call_actor::{self, CallActor};
 use super::session_actor::{self, SessionActor};
@@ -92,14 +92,15 @@ pub(super) struct SessionSlot {
     /// The arbiter on which it and its calls live.
     pub(super) shard: usize,
     address: OnceLock<Addr<SessionActor>>,
-    /// The durable state: what readers see.
-    view: ArcSwapOption<Session>,
+    /// The durable state: what readers see. It is replaced at each event and read seldom, and by few at a time: then a lock
+    /// costs less than what needs none.
+    view: RwLock<Option<Arc<Session>>>,
     leases: AtomicUsize,
 }
 
 impl SessionSlot {
     pub(super) fn new(release: Arc<Release>, id: SessionId, shard: usize) -> Self {
-        Self { release, id, shard, address: OnceLock::new(), view: ArcSwapOption::empty(), leases: AtomicUsize::new(0) }
+        Self { release, id, shard, address: OnceLock::new(), view: RwLock::default(), leases: AtomicUsize::new(0) }
     }
 
     pub(super) fn key(&self) -> SessionKey {
@@ -123,31 +124,37 @@ impl SessionSlot {
 
     /// The durable state; none while it is loaded, or of a session that is not durable yet.
     pub(super) fn view(&self) -> Option<Arc<Session>> {
-        self.view.load_full()
+        self.view.read().clone()
     }
 
-    /// The same for a moment, without a part in its count of references.
-    pub(super) fn glance(&self) -> Guard<Option<Arc<Session>>> {
-        self.view.load()
+    /// The same for a moment, without a part in its count of references. The next state waits for it.
+    pub(super) fn glance(&self) -> RwLockReadGuard<'_, Option<Arc<Session>>> {
+        self.view.read()
     }
 
     /// Whether there is nothing to see yet: it is loaded, or about to be durable for the first time.
     pub(super) fn is_loading(&self) -> bool {
-        self.view.load().is_none()
+        self.view.read().is_none()
     }
 
     pub(super) fn publish(&self, session: Arc<Session>) {
-        self.view.store(Some(session));
+        self.show(Some(session));
     }
 
     /// Nothing is left to read: the session was forgotten.
     pub(super) fn withdraw(&self) {
-        self.view.store(None);
+        self.show(None);
+    }
+
+    fn show(&self, session: Option<Arc<Session>>) {
+        let before = std::mem::replace(&mut *self.view.write(), session);
+        // Nobody waits while it is taken apart.
+        drop(before);
     }
 
     /// How many commits of the session are durable.
     pub(super) fn durable_ordinal(&self) -> u64 {
-        self.view.load().as_ref().map_or(0, |session| session.ordinal)
+        self.view.read().as_ref().map_or(0, |session| session.ordinal)
     }
 
     pub(super) fn is_leased(&self) -> bool {
@@ -210,9 +217,9 @@ pub(super) struct Rendered {
 pub(super) struct CallSlot {
     pub(super) key: CallKey,
     address: OnceLock<Addr<CallActor>>,
-    session: ArcSwapOption<SessionSlot>,
+    session: RwLock<Option<Arc<SessionSlot>>>,
     /// What was rendered for the last reader.
-    rendered: ArcSwapOption<Rendered>,
+    rendered: RwLock<Option<Box<Rendered>>>,
     /// Events on their way, those not durable yet included.
     leases: AtomicUsize,
     /// Whether it is one of the active calls that are counted.
@@ -227,8 +234,8 @@ impl CallSlot {
         Self {
             key,
             address: OnceLock::new(),
-            session: ArcSwapOption::empty(),
-            rendered: ArcSwapOption::empty(),
+            session: RwLock::default(),
+            rendered: RwLock::default(),
             leases: AtomicUsize::new(0),
             counted: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -282,24 +289,24 @@ impl CallSlot {
 
     /// The session the call belongs to, once that is known.
     pub(super) fn session(&self) -> Option<Arc<SessionSlot>> {
-        self.session.load_full()
+        self.session.read().clone()
     }
 
     /// The same for a moment, without a part in its count of references.
-    pub(super) fn glance(&self) -> Guard<Option<Arc<SessionSlot>>> {
-        self.session.load()
+    pub(super) fn glance(&self) -> RwLockReadGuard<'_, Option<Arc<SessionSlot>>> {
+        self.session.read()
     }
 
-    pub(super) fn rendered(&self) -> Guard<Option<Arc<Rendered>>> {
-        self.rendered.load()
+    pub(super) fn rendered(&self) -> RwLockReadGuard<'_, Option<Box<Rendered>>> {
+        self.rendered.read()
     }
 
     pub(super) fn set_rendered(&self, rendered: Rendered) {
-        self.rendered.store(Some(Arc::new(rendered)));
+        *self.rendered.write() = Some(Box::new(rendered));
     }
 
     pub(super) fn set_session(&self, session: Option<Arc<SessionSlot>>) {
-        self.session.store(session);
+        *self.session.write() = session;
     }
 
     /// Whether events of the call are on their way: then a read has to follow them.
@@ -329,7 +336,7 @@ impl CallLease {
         if self.0.leases.load(Ordering::SeqCst) != 1 {
             return None;
         }
-        let session = self.0.session.load();
+        let session = self.0.session.read();
         session.as_ref().filter(|session| session.is_alive()).map(SessionLease::new)
     }
 }

@@ -163,20 +163,20 @@ impl Directory {
         let session = slot.glance();
         // One whose actor panicked is rebuilt by whoever asks the call's actor.
         let Some(session) = session.as_ref().filter(|session| session.is_alive()) else { return Glance::Changing };
-        let view = session.glance();
-        let Some(view) = view.as_ref() else { return Glance::Changing };
+        let Some(ordinal) = session.glance().as_ref().map(|view| view.ordinal) else { return Glance::Changing };
         let now = self.now();
         if let Some(known) = slot.rendered().as_ref()
-            && (known.ordinal, known.reader) == (view.ordinal, reader)
-            && known.session == view.id
+            && (known.ordinal, known.reader) == (ordinal, reader)
+            && known.session == session.id
             && known.until.is_none_or(|until| now < until)
         {
             say(&known.text);
             return Glance::Said;
         }
+        let Some(view) = session.view() else { return Glance::Changing };
         let Some(active) = view.call(call) else { return Glance::Unknown };
         let rules = self.rules(session.release.id());
-        let text = render(&Outcome { session: view, call: Some(active), rules: &rules, now });
+        let text = render(&Outcome { session: &view, call: Some(active), rules: &rules, now });
         say(&text);
         // Nobody counts the memory of what is kept here, so it has to be little.
         if text.len() <= MOST_RENDERED {
