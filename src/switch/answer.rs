@@ -16,6 +16,9 @@ use crate::wire::context::write_context;
 use crate::wire::framing::Framing;
 use crate::wire::jsonrpc::RequestId;
 
+/// A result that says nothing but that it is done.
+const EMPTY: &str = "{}";
+
 /// What the result of a method holds (PRODUCT.md 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Content {
@@ -30,6 +33,10 @@ pub(super) enum Content {
 }
 
 impl Content {
+    const fn is_empty(self) -> bool {
+        matches!(self, Content::Empty | Content::EmptyEvenIfUnknown)
+    }
+
     /// Bytes that most results have.
     const fn expected(self) -> usize {
         match self {
@@ -109,7 +116,7 @@ pub(super) fn write_content(out: &mut String, content: Content, outcome: &Outcom
             out.push_str(&outcome.session.revision.to_string());
             out.push('}');
         }
-        Content::Empty | Content::EmptyEvenIfUnknown => out.push_str("{}"),
+        Content::Empty | Content::EmptyEvenIfUnknown => out.push_str(EMPTY),
     }
 }
 
@@ -129,12 +136,15 @@ impl Reply for Answer {
         self.frame.clear();
         match (refused, &outcome) {
             (Some(refusal), _) => write_error(&mut self.frame, asker.framing, Some(&asker.id), refusal),
+            (None, Err(_)) => write_result(&mut self.frame, asker.framing, &asker.id, EMPTY),
+            (None, Ok(_)) if self.content.is_empty() => {
+                write_result(&mut self.frame, asker.framing, &asker.id, EMPTY);
+            }
             (None, Ok(outcome)) => {
                 let mut result = String::with_capacity(self.content.expected());
                 write_content(&mut result, self.content, outcome, &self.trunk);
                 write_result(&mut self.frame, asker.framing, &asker.id, &result);
             }
-            (None, Err(_)) => write_result(&mut self.frame, asker.framing, &asker.id, "{}"),
         }
         self.outlet.count_rendered(std::mem::replace(&mut self.counted, self.frame.len()), self.frame.len());
     }
