@@ -133,7 +133,8 @@ impl CallActor {
         }
     }
 
-    /// Reads the alias on a thread that may block. Until then nothing else is taken from the mailbox.
+    /// Reads the alias on a thread that may block, and the record it leads to along with it: one wait less. Until then
+    /// nothing else is taken from the mailbox.
     fn find_on_disk(
         &mut self,
         context: &mut Context<Self>,
@@ -144,8 +145,15 @@ impl CallActor {
     ) {
         let directory = self.directory.clone();
         let tenant = self.slot.key.tenant.clone();
-        let found =
-            self.directory.loader().read(move |store| directory.contacts().find_on_disk(store, &tenant, &known));
+        let release = call.release.clone();
+        let found = self.directory.loader().read(move |store| {
+            let found = directory.contacts().find_on_disk(store, &tenant, &known)?;
+            if found.contact.is_none() {
+                // Its session's actor finds out what is wrong, if anything is.
+                let _read_again_then = store.warm(&release, &found.session);
+            }
+            Ok(found)
+        });
         let then =
             actix::fut::ActorFutureExt::map(
                 found.into_actor(self),

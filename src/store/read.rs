@@ -105,6 +105,16 @@ impl Store {
         sessions.iter().zip(values).map(open).collect()
     }
 
+    /// Brings a session's record into memory, for somebody who asks for it in a moment and must not wait for the disk. May
+    /// block on the disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn warm(&self, release: &Release, session: &SessionId) -> Result<(), StoreError> {
+        let key = layout::session_key(release.tenant(), session);
+        self.get(SESSIONS, key.as_ref(), Tier::Disk).map(drop)
+    }
+
     fn load_from(
         &self,
         tenant: &TenantId,
