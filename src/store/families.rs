@@ -31,13 +31,15 @@ pub(super) const META: &str = "meta";
 enum Profile {
     /// Read and written at random places: bloom filter and compression pay.
     Points,
+    /// The same, but sealed: what looks like random bytes does not become smaller.
+    Sealed,
     /// Written at one end, trimmed at the other, read in order: neither pays.
     Queue,
 }
 
 const FAMILIES: [(&str, Profile, usize); 8] = [
     (LOG, Profile::Queue, 64 << 20),
-    (SESSIONS, Profile::Points, 32 << 20),
+    (SESSIONS, Profile::Sealed, 32 << 20),
     (ACTIVE, Profile::Points, 4 << 20),
     (ALIASES, Profile::Points, 16 << 20),
     (EXPIRY, Profile::Queue, 8 << 20),
@@ -105,17 +107,20 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
     let mut options = Options::default();
     options.set_write_buffer_size(memory);
     match profile {
-        Profile::Points => {
+        Profile::Points | Profile::Sealed => {
             table.set_bloom_filter(10.0, false);
             table.set_partition_filters(true);
             // Most of what is looked for lies in the files, or nowhere: a fiftieth of the memory of a table spares the
             // search in it.
             options.set_memtable_prefix_bloom_ratio(0.02);
             options.set_memtable_whole_key_filtering(true);
-            options.set_compression_type(DBCompressionType::Lz4);
         }
-        Profile::Queue => options.set_compression_type(DBCompressionType::None),
+        Profile::Queue => {}
     }
+    options.set_compression_type(match profile {
+        Profile::Points => DBCompressionType::Lz4,
+        Profile::Sealed | Profile::Queue => DBCompressionType::None,
+    });
     options.set_block_based_table_factory(&table);
     options
 }
