@@ -43,6 +43,7 @@ pub(super) struct DataTable {
     pub log_window: Maybe<Duration>,
     pub log_bytes: Option<Spanned<Bytes>>,
     pub min_free: Option<Spanned<Bytes>>,
+    pub cache: Option<Spanned<Bytes>>,
 }
 
 #[derive(Deserialize, Default)]

@@ -23,6 +23,7 @@ impl Config {
             ("data.log_window", self.data.log_window != new.data.log_window),
             ("data.log_bytes", self.data.log_bytes != new.data.log_bytes),
             ("data.min_free", self.data.min_free != new.data.min_free),
+            ("data.cache", self.data.cache != new.data.cache),
             ("keys.root", self.keys.root != new.keys.root),
             ("api.listen", self.api.listen != new.api.listen),
             ("admin.listen", self.admin.listen != new.admin.listen),

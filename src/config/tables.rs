@@ -27,6 +27,8 @@ pub struct Data {
     pub log_bytes: u64,
     /// Free space under which writes are refused with `read_only`. `1GiB`.
     pub min_free: u64,
+    /// Memory for what was read of the database, its indexes and filters included. `128MiB`.
+    pub cache: u64,
 }
 
 /// When a change counts as stored (PRODUCT.md 4.5).
@@ -47,6 +49,7 @@ impl Default for Data {
             log_window: HOUR,
             log_bytes: 4 * GIB,
             min_free: GIB,
+            cache: 128 << 20,
         }
     }
 }

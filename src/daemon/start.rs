@@ -68,6 +68,7 @@ pub(super) async fn open(
         relaxed: config.data.durability == Durability::Relaxed,
         log_window: config.data.log_window,
         log_bytes: config.data.log_bytes,
+        cache_bytes: usize::try_from(config.data.cache).unwrap_or(usize::MAX),
         on_failure: Some(Arc::new(move |error: &StoreError| {
             // Nobody listens any more if the daemon ends already.
             let _ = failed.send(error.clone());

@@ -108,7 +108,7 @@ pub struct StoreOptions {
     pub log_window: Duration,
     /// How large it may grow for them (`log_bytes`).
     pub log_bytes: u64,
-    /// Memory for blocks, indexes and filters.
+    /// Memory for blocks, indexes and filters (`cache`).
     pub cache_bytes: usize,
     /// How often progress is noted and the log trimmed.
     pub tick: Duration,
@@ -126,7 +126,7 @@ impl StoreOptions {
             relaxed: false,
             log_window: Duration::from_secs(3_600),
             log_bytes: 4 << 30,
-            cache_bytes: 64 << 20,
+            cache_bytes: 128 << 20,
             tick: Duration::from_secs(5),
             on_failure: None,
         }

@@ -58,6 +58,7 @@ fn data(table: DataTable, privacy: &Privacy, erase_span: Range<usize>) -> Result
         log_window,
         log_bytes: bytes(table.log_bytes.as_ref(), default.log_bytes, &(1 << 20..=1 << 50))?,
         min_free: bytes(table.min_free.as_ref(), default.min_free, &(0..=1 << 50))?,
+        cache: bytes(table.cache.as_ref(), default.cache, &(8 << 20..=1 << 40))?,
     })
 }
 
