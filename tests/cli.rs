@@ -138,14 +138,26 @@ fn serve(room: &Room, file: &str) -> Process {
 }
 
 #[test]
-fn check_names_line_column_and_the_key_that_was_meant_and_ends_with_78() {
+fn check_names_line_column_and_the_key_that_was_meant_of_every_error_and_ends_with_78() {
     let room = Room::new();
-    let file = room.write("recalld.toml", "[api]\n  lisen = \"127.0.0.1:8070\"\n");
+    let wrong = "[api]\n  lisen = \"127.0.0.1:8070\"\n[[switch]]\nname = \"edge-1\"\nprotocol = \"jsonrpc\"\n\
+                 listen = \"9070\"\ntenant = \"acme\"\nregion = \"DE\"\n";
+    let file = room.write("recalld.toml", wrong);
     let checked = run(&["check", "--config", &file]);
     assert_eq!(code(&checked), 78);
     assert!(out(&checked).is_empty());
     let text = err(&checked);
-    assert!(text.contains("line 2, column 3") && text.contains("did you mean `listen`?"), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines.iter().all(|line| line.starts_with(&format!("{file}: line "))), "{text}");
+    assert!(lines[0].contains("line 2, column 3") && lines[0].contains("did you mean `listen`?"), "{text}");
+    assert!(lines[1].contains("line 6, column 10") && lines[1].contains("not an address"), "{text}");
+    assert!(lines[2].contains("line 7, column 10") && lines[2].contains("no tenant `acme`"), "{text}");
+
+    let refused = run(&["serve", "--config", &file]);
+    assert_eq!(code(&refused), 78);
+    let text = err(&refused);
+    assert!(text.contains("line 2, column 3") && text.contains("2 more errors, which `recalld check` tells"), "{text}");
 
     let checked = run(&["check", "--json", "--config", &file]);
     assert_eq!(code(&checked), 78);
@@ -162,6 +174,8 @@ fn check_prints_ok_and_takes_what_is_unwise_for_a_warning() {
     let room = Room::new();
     let file = room.configured();
     let checked = run(&["check", "--config", &file]);
+    let lines: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["line"]).collect();
+    assert_eq!(lines, [2, 6, 7]);
     assert_eq!((code(&checked), out(&checked).as_str()), (0, "ok\n"));
 
     fs::set_permissions(room.path("root.key"), fs::Permissions::from_mode(0o644)).unwrap();
