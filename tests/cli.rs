@@ -361,6 +361,10 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
     assert!(out(&run(&["calls", "--config", &file])).contains("a b@switch.example"));
     let sessions = run(&["sessions", "--config", &file, "--tenant", "acme"]);
     assert!(out(&sessions).contains(session), "a pipe gets whole IDs: {}", out(&sessions));
+    // As a terminal shows it, with its ellipsis.
+    let short = format!("{}…", &session[..12]);
+    let shown = out(&run(&["sessions", &short, "--tenant", "acme", "--config", &file]));
+    assert!(shown.contains(session), "{shown}");
     let shown = out(&run(&["sessions", session, "--tenant", "acme", "--config", &file]));
     assert!(shown.contains("language") && !shown.contains("\"de\""), "names, never values: {shown}");
 

@@ -10,7 +10,8 @@ use super::{block_on, exit, out, words};
 /// Arguments of `sessions`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Show this session, active or sleeping, with the names of its variables; needs --tenant.
+    /// Show this session, active or sleeping, with the names of its variables; needs --tenant. The first 8 digits of its
+    /// ID or more are enough.
     #[arg(value_name = "SESSION_ID", requires = "tenant")]
     session: Option<String>,
     #[command(flatten)]
@@ -96,6 +97,8 @@ fn all(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 fn one(arguments: &Arguments, session: &str) -> anyhow::Result<()> {
+    // As a table shows it, it may end with an ellipsis.
+    let session = session.trim_end_matches('…');
     let request = json!({ "op": "session", "tenant": arguments.tenant, "session_id": session });
     let answer = block_on(async { arguments.daemon.connect().await?.ask(&request).await })?;
     if arguments.json {
