@@ -36,9 +36,9 @@ enum Command {
     /// Show the versions of the tenants' keys, and how many callers are left under each.
     Status(status::Arguments),
     /// Give a tenant a new pseudonym key. Callers move to it at their next call; session IDs stay.
-    Rotate(change::Rotate),
+    Rotate(change::Change),
     /// Give a tenant a new data key. Old records are sealed anew in the background, then the old key is destroyed.
-    RotateData(change::Rotate),
+    RotateData(change::Change),
     /// Take an older pseudonym key out of use. Refused while callers are found through it only.
     Retire(change::Retire),
     /// Change the root key of the data of a daemon that is stopped. Session IDs stay.
