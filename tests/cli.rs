@@ -30,6 +30,17 @@ fn run_with(input: &str, arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// What a terminal of this width shows of a command that ends by itself or after three seconds.
+fn on_terminal(arguments: &[&str], width: u16) -> String {
+    let command =
+        [&["timeout", "--foreground", "--signal", "INT", "3", env!("CARGO_BIN_EXE_recalld")], arguments].concat();
+    let quoted = command.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let script = format!("stty cols {width}; exec {quoted}");
+    let shown = Command::new("script").args(["--quiet", "--command", &script, "/dev/null"]).output().unwrap();
+    // `script` shows that its own input is over.
+    out(&shown).replace('\r', "").replace("^D\u{8}\u{8}", "")
+}
+
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
@@ -367,6 +378,12 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
     assert!(shown.contains(session), "{shown}");
     let shown = out(&run(&["sessions", session, "--tenant", "acme", "--config", &file]));
     assert!(shown.contains("language") && !shown.contains("\"de\""), "names, never values: {shown}");
+
+    for listed in [["sessions", "--config", &file], ["calls", "--config", &file]] {
+        let shown = on_terminal(&listed, 80);
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(shown.contains(&short), "its beginning can be pasted: {shown}");
+    }
 
     // Ctrl-C hangs up, rather than leaving a call behind.
     let interrupted = Command::new("kill").args(["-INT", &call.0.id().to_string()]).status().unwrap();

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::admin_client::{AdminClient, Where};
+use super::tables::Column::{Id, Number, Text};
 use super::tables::Look;
 use super::{block_on, exit, files, out, words};
 use crate::config::Config;
@@ -137,7 +138,16 @@ impl Show {
         }
         let look = Look::for_stdout(self.full);
         let rows = entries.iter().map(|entry| cells(entry, look)).collect();
-        out::line(look.table(&["no.", "at (UTC)", "who", "tenant", "release", "what", "details"], &[0], rows))
+        let columns = [
+            Number("no."),
+            Text("at (UTC)"),
+            Text("who"),
+            Text("tenant"),
+            Text("release"),
+            Text("what"),
+            Id("details"),
+        ];
+        out::line(look.table(&columns, rows))
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::listing::Listing;
+use super::tables::Column::{Id, Text};
 use super::tables::Look;
 use super::words;
 
@@ -35,8 +36,18 @@ struct Leg {
 
 /// Asks and prints.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let headings = ["tenant", "release", "call ID", "session", "state", "started (UTC)", "caller", "assurance", "legs"];
-    arguments.listing.print("calls", "no call is active", &headings, &[], Row::cells)
+    let columns = [
+        Text("tenant"),
+        Text("release"),
+        Id("call ID"),
+        Id("session"),
+        Text("state"),
+        Text("started (UTC)"),
+        Text("caller"),
+        Text("assurance"),
+        Text("legs"),
+    ];
+    arguments.listing.print("calls", "no call is active", &columns, Row::cells)
 }
 
 impl Row {

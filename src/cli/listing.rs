@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::admin_client::Where;
-use super::tables::Look;
+use super::tables::{Column, Look};
 use super::{block_on, out};
 
 /// Arguments of a list.
@@ -29,8 +29,7 @@ impl Listing {
         &self,
         what: &str,
         nothing: &str,
-        headings: &[&str],
-        numbers: &[usize],
+        columns: &[Column],
         row: impl Fn(&T, Look) -> Vec<String>,
     ) -> anyhow::Result<()> {
         let request = json!({ "op": what, "tenant": self.tenant, "from": null, "limit": 1000 });
@@ -44,6 +43,6 @@ impl Listing {
         let look = Look::for_stdout(self.full);
         let rows = list.into_iter().map(|entry| Ok(row(&serde_json::from_value(entry)?, look)));
         let rows = rows.collect::<anyhow::Result<_>>()?;
-        out::line(look.table(headings, numbers, rows))
+        out::line(look.table(columns, rows))
     }
 }

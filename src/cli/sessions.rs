@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::listing::Listing;
+use super::tables::Column::{Id, Number, Text};
 use super::tables::{self, Look};
 use super::{block_on, exit, out, words};
 
@@ -55,18 +56,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(session) = &arguments.session {
         return one(&arguments.listing, session);
     }
-    let headings = [
-        "tenant",
-        "release",
-        "session",
-        "calls",
-        "contacts",
-        "first contact (UTC)",
-        "last activity (UTC)",
-        "revision",
-        "variables c/s/u",
+    let columns = [
+        Text("tenant"),
+        Text("release"),
+        Id("session"),
+        Number("calls"),
+        Number("contacts"),
+        Text("first contact (UTC)"),
+        Text("last activity (UTC)"),
+        Number("rev."),
+        Number("vars c/s/u"),
     ];
-    arguments.listing.print("sessions", "no session is active", &headings, &[3, 4, 7, 8], Shown::row)
+    arguments.listing.print("sessions", "no session is active", &columns, Shown::row)
 }
 
 fn one(arguments: &Listing, session: &str) -> anyhow::Result<()> {
@@ -85,9 +86,9 @@ fn one(arguments: &Listing, session: &str) -> anyhow::Result<()> {
     if session.names.is_empty() {
         return Ok(());
     }
-    let headings = ["variable", "lifetime", "revision", "set (UTC)", "expires (UTC)"];
+    let columns = [Text("variable"), Text("lifetime"), Number("revision"), Text("set (UTC)"), Text("expires (UTC)")];
     let rows = session.names.iter().map(Variable::row).collect();
-    out::line(format!("\n{}", look.table(&headings, &[2], rows)))
+    out::line(format!("\n{}", look.table(&columns, rows)))
 }
 
 impl Shown {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::admin_client::Where;
 use super::paint::Paint;
+use super::tables::Column::{Number, Text};
 use super::tables::{self, Look};
 use super::{block_on, out, words};
 
@@ -117,10 +118,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let look = Look::for_stdout(false);
     out::line(tables::fields(&status.fields(paint)))?;
     if !status.switches.is_empty() {
+        let columns = [Text("switch"), Text("listens on"), Number("connections")];
         let rows = status.switches.iter();
         let rows =
             rows.map(|switch| vec![switch.name.clone(), switch.listen.clone(), words::count(switch.connections)]);
-        out::line(format!("\n{}", look.table(&["switch", "listens on", "connections"], &[2], rows.collect())))?;
+        out::line(format!("\n{}", look.table(&columns, rows.collect())))?;
     }
     for warning in &status.warnings {
         out::line(format!("{} {}", paint.yellow("warning:"), words::printable(warning)))?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::is_progress;
 use crate::cli::admin_client::Where;
+use crate::cli::tables::Column::{Number, Text};
 use crate::cli::tables::Look;
 use crate::cli::{block_on, out, words};
 
@@ -122,8 +123,8 @@ fn print(line: &Value, look: Look, counts: &mut Vec<Count>) -> anyhow::Result<()
         Line::Total { sessions, records, damaged } => {
             if !counts.is_empty() {
                 let rows = counts.iter().map(Count::row).collect();
-                let headings = ["tenant", "release", "rule", "sessions", "variables"];
-                out::line(format!("\n{}\n", look.table(&headings, &[3, 4], rows)))?;
+                let columns = [Text("tenant"), Text("release"), Text("rule"), Number("sessions"), Number("variables")];
+                out::line(format!("\n{}\n", look.table(&columns, rows)))?;
             }
             let damaged = if damaged == 0 {
                 String::new()
