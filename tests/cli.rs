@@ -379,6 +379,12 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
     let shown = out(&run(&["sessions", session, "--tenant", "acme", "--config", &file]));
     assert!(shown.contains("language") && !shown.contains("\"de\""), "names, never values: {shown}");
 
+    let status = out(&run(&["status", "--config", &file]));
+    let words: Vec<_> = status.split_whitespace().map(|word| word.trim_matches([',', '(', ')'])).collect();
+    assert!(words.windows(2).any(|pair| pair == ["1", "alias"]), "{status}");
+    let plurals = ["aliases", "records", "sessions", "commits", "watchers"];
+    let plural_of_one = |pair: &&[&str]| pair[0] == "1" && plurals.contains(&pair[1]);
+    assert_eq!(words.windows(2).find(plural_of_one), None, "{status}");
     for listed in [["sessions", "--config", &file], ["calls", "--config", &file]] {
         let shown = on_terminal(&listed, 80);
         assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");

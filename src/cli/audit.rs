@@ -199,7 +199,8 @@ fn told(verdict: &Value, against_head: bool) -> String {
         lines.push(format!("and {} more", words::count(count - shown)));
     }
     if count == 0 {
-        lines.push(format!("{} entries: none was changed, removed or reordered", words::count(number("entries"))));
+        let entries = words::counted(number("entries"), "entry", "entries");
+        lines.push(format!("{entries}: none was changed, removed or reordered"));
         lines.push(if against_head {
             "the noted head is in the log: up to there none was cut off".to_owned()
         } else {

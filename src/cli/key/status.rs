@@ -116,11 +116,10 @@ impl OfTenant {
 impl Data {
     fn progress(&self) -> String {
         if self.damaged > 0 {
-            return format!(
-                "kept: {} records cannot be opened, restore or erase their sessions",
-                words::count(self.damaged)
-            );
+            let damaged = words::counted(self.damaged, "record", "records");
+            return format!("kept: {damaged} cannot be opened, restore each session or erase it");
         }
-        format!("{} records sealed anew, {} looked at", words::count(self.rewritten), words::count(self.looked_at))
+        let rewritten = words::counted(self.rewritten, "record", "records");
+        format!("{rewritten} sealed anew, {} looked at", words::count(self.looked_at))
     }
 }

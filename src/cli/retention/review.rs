@@ -131,8 +131,8 @@ fn print(line: &Value, look: Look, counts: &mut Vec<Count>) -> anyhow::Result<()
             } else {
                 format!(", {} cannot be opened: see the daemon's log at its start", words::count(damaged))
             };
-            let (sessions, records) = (words::count(sessions), words::count(records));
-            out::line(format!("{sessions} sessions, of {records} stored ones{damaged}"))
+            let sessions = words::counted(sessions, "session", "sessions");
+            out::line(format!("{sessions}, of {} stored{damaged}", words::count(records)))
         }
         Line::Row(row) => out::line(row.told(look)),
         Line::Other => Ok(()),

@@ -36,6 +36,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if total.get("sessions").and_then(Value::as_u64) == Some(0) {
         return out::line("nothing was due");
     }
-    let number = |member| words::count(total.get(member).and_then(Value::as_u64).unwrap_or_default());
-    out::line(format!("something ended of {} sessions, of {} stored ones", number("sessions"), number("records")))
+    let number = |member| total.get(member).and_then(Value::as_u64).unwrap_or_default();
+    let sessions = words::counted(number("sessions"), "session", "sessions");
+    out::line(format!("something ended of {sessions}, of {} stored", words::count(number("records"))))
 }
