@@ -174,6 +174,8 @@ fn check_names_line_column_and_the_key_that_was_meant_of_every_error_and_ends_wi
     assert_eq!(code(&checked), 78);
     let answer = json(&checked);
     assert_eq!((&answer["ok"], &answer["line"], &answer["column"]), (&false.into(), &2.into(), &3.into()));
+    let lines: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["line"]).collect();
+    assert_eq!(lines, [2, 6, 7]);
 
     let checked = run(&["check", "--config", &room.text("none.toml")]);
     assert_eq!(code(&checked), 78);
@@ -185,8 +187,6 @@ fn check_prints_ok_and_takes_what_is_unwise_for_a_warning() {
     let room = Room::new();
     let file = room.configured();
     let checked = run(&["check", "--config", &file]);
-    let lines: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["line"]).collect();
-    assert_eq!(lines, [2, 6, 7]);
     assert_eq!((code(&checked), out(&checked).as_str()), (0, "ok\n"));
 
     fs::set_permissions(room.path("root.key"), fs::Permissions::from_mode(0o644)).unwrap();
@@ -420,6 +420,24 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
         "{summary}"
     );
     assert_eq!(summary["events"], 140);
+}
+
+#[test]
+fn who_waits_on_a_terminal_is_told_for_what_and_how_to_end_it() {
+    let room = Room::new();
+    let file = room.configured();
+    let _daemon = serve(&room, &file);
+    let shown = on_terminal(&["watch", "--config", &file, "--tenant", "acme"], 100);
+    assert!(shown.starts_with("waiting for calls and changes of all releases of acme; Ctrl-C ends it\n"), "{shown}");
+    // Nothing of it where nobody sees it.
+    let mut watch = recalld();
+    watch.args(["watch", "--config", &file, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(serde_json::from_str::<Value>(&first).is_ok(), "{first}");
+    watch.kill().unwrap();
+    assert_eq!(err(&watch.wait_with_output().unwrap()), "");
 }
 
 #[test]

@@ -252,6 +252,7 @@ impl Source {
     }
 
     fn verify(&self, noted: Option<Head>) -> anyhow::Result<Value> {
+        out::waiting("reading the audit log from its beginning, which changes nothing; Ctrl-C ends it");
         if self.offline {
             let (log, config) = self.open()?;
             let root = root_key::read(&config.keys.root)?;

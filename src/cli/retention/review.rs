@@ -94,6 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut counts = Vec::new();
     block_on(async {
         let mut daemon = arguments.daemon.connect().await?;
+        out::waiting("reading all sessions, which changes nothing; Ctrl-C ends it");
         daemon
             .stream(&request, |line| {
                 if is_progress(line) {

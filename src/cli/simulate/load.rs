@@ -89,6 +89,11 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             refusals: BTreeMap::new(),
         }),
     });
+    out::waiting(&format!(
+        "{} a second for {}; Ctrl-C ends it and tells what came of it so far",
+        words::counted(arguments.calls_per_second, "call", "calls"),
+        duration::format(arguments.duration)
+    ));
     let begin = Instant::now();
     let mut calls = JoinSet::new();
     tokio::select! {
