@@ -25,7 +25,7 @@ crash:
 	@.ci/need build test
 	RECALLD_CRASH_CYCLES=$(CYCLES) $(CARGO) test --release --locked --test ledger -- --nocapture
 
-# Every fuzz target for SECONDS each.
+# Every fuzz target for SECONDS each. `make test` runs them over their seeds and a fixed number of mutations.
 fuzz:
 	@.ci/need build
 	fuzz/run $(SECONDS)

@@ -30,6 +30,17 @@ fn run_with(input: &str, arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// What a terminal of this width shows of a command that ends by itself or after three seconds.
+fn on_terminal(arguments: &[&str], width: u16) -> String {
+    let command =
+        [&["timeout", "--foreground", "--signal", "INT", "3", env!("CARGO_BIN_EXE_recalld")], arguments].concat();
+    let quoted = command.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+    let script = format!("stty cols {width}; exec {quoted}");
+    let shown = Command::new("script").args(["--quiet", "--command", &script, "/dev/null"]).output().unwrap();
+    // `script` shows that its own input is over.
+    out(&shown).replace('\r', "").replace("^D\u{8}\u{8}", "")
+}
+
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
 }
@@ -138,19 +149,33 @@ fn serve(room: &Room, file: &str) -> Process {
 }
 
 #[test]
-fn check_names_line_column_and_the_key_that_was_meant_and_ends_with_78() {
+fn check_names_line_column_and_the_key_that_was_meant_of_every_error_and_ends_with_78() {
     let room = Room::new();
-    let file = room.write("recalld.toml", "[api]\n  lisen = \"127.0.0.1:8070\"\n");
+    let wrong = "[api]\n  lisen = \"127.0.0.1:8070\"\n[[switch]]\nname = \"edge-1\"\nprotocol = \"jsonrpc\"\n\
+                 listen = \"9070\"\ntenant = \"acme\"\nregion = \"DE\"\n";
+    let file = room.write("recalld.toml", wrong);
     let checked = run(&["check", "--config", &file]);
     assert_eq!(code(&checked), 78);
     assert!(out(&checked).is_empty());
     let text = err(&checked);
-    assert!(text.contains("line 2, column 3") && text.contains("did you mean `listen`?"), "{text}");
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert!(lines.iter().all(|line| line.starts_with(&format!("{file}: line "))), "{text}");
+    assert!(lines[0].contains("line 2, column 3") && lines[0].contains("did you mean `listen`?"), "{text}");
+    assert!(lines[1].contains("line 6, column 10") && lines[1].contains("not an address"), "{text}");
+    assert!(lines[2].contains("line 7, column 10") && lines[2].contains("no tenant `acme`"), "{text}");
+
+    let refused = run(&["serve", "--config", &file]);
+    assert_eq!(code(&refused), 78);
+    let text = err(&refused);
+    assert!(text.contains("line 2, column 3") && text.contains("2 more errors, which `recalld check` tells"), "{text}");
 
     let checked = run(&["check", "--json", "--config", &file]);
     assert_eq!(code(&checked), 78);
     let answer = json(&checked);
     assert_eq!((&answer["ok"], &answer["line"], &answer["column"]), (&false.into(), &2.into(), &3.into()));
+    let lines: Vec<_> = answer["errors"].as_array().unwrap().iter().map(|error| &error["line"]).collect();
+    assert_eq!(lines, [2, 6, 7]);
 
     let checked = run(&["check", "--config", &room.text("none.toml")]);
     assert_eq!(code(&checked), 78);
@@ -347,8 +372,24 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
     assert!(out(&run(&["calls", "--config", &file])).contains("a b@switch.example"));
     let sessions = run(&["sessions", "--config", &file, "--tenant", "acme"]);
     assert!(out(&sessions).contains(session), "a pipe gets whole IDs: {}", out(&sessions));
+    // As a terminal shows it, with its ellipsis.
+    let short = format!("{}…", &session[..12]);
+    let shown = out(&run(&["sessions", &short, "--tenant", "acme", "--config", &file]));
+    assert!(shown.contains(session), "{shown}");
     let shown = out(&run(&["sessions", session, "--tenant", "acme", "--config", &file]));
     assert!(shown.contains("language") && !shown.contains("\"de\""), "names, never values: {shown}");
+
+    let status = out(&run(&["status", "--config", &file]));
+    let words: Vec<_> = status.split_whitespace().map(|word| word.trim_matches([',', '(', ')'])).collect();
+    assert!(words.windows(2).any(|pair| pair == ["1", "alias"]), "{status}");
+    let plurals = ["aliases", "records", "sessions", "commits", "watchers"];
+    let plural_of_one = |pair: &&[&str]| pair[0] == "1" && plurals.contains(&pair[1]);
+    assert_eq!(words.windows(2).find(plural_of_one), None, "{status}");
+    for listed in [["sessions", "--config", &file], ["calls", "--config", &file]] {
+        let shown = on_terminal(&listed, 80);
+        assert!(shown.lines().all(|line| line.chars().count() <= 80), "{shown}");
+        assert!(shown.contains(&short), "its beginning can be pasted: {shown}");
+    }
 
     // Ctrl-C hangs up, rather than leaving a call behind.
     let interrupted = Command::new("kill").args(["-INT", &call.0.id().to_string()]).status().unwrap();
@@ -379,6 +420,24 @@ fn operators_see_calls_sessions_and_changes_of_a_simulated_switch() {
         "{summary}"
     );
     assert_eq!(summary["events"], 140);
+}
+
+#[test]
+fn who_waits_on_a_terminal_is_told_for_what_and_how_to_end_it() {
+    let room = Room::new();
+    let file = room.configured();
+    let _daemon = serve(&room, &file);
+    let shown = on_terminal(&["watch", "--config", &file, "--tenant", "acme"], 100);
+    assert!(shown.starts_with("waiting for calls and changes of all releases of acme; Ctrl-C ends it\n"), "{shown}");
+    // Nothing of it where nobody sees it.
+    let mut watch = recalld();
+    watch.args(["watch", "--config", &file, "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(watch.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(serde_json::from_str::<Value>(&first).is_ok(), "{first}");
+    watch.kill().unwrap();
+    assert_eq!(err(&watch.wait_with_output().unwrap()), "");
 }
 
 #[test]

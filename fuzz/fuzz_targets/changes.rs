@@ -1,29 +1,3 @@
-//! What voice apps write over HTTP: bodies of PUT and PATCH, and the two conditions. What is taken keeps within the
-//! limits, and no refusal quotes what was sent.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use recalld::domain::refusal::Refusal;
-use recalld::domain::session::Change;
-use recalld::wire::changes::{PatchBody, PutBody, condition, read_json};
-
-const MOST: usize = 1_024;
-
-fn look(taken: Result<Change, Refusal>) {
-    match taken {
-        Ok(change) => {
-            for set in &change.set {
-                assert!(set.value.len() <= MOST);
-                serde_json::from_str::<serde_json::Value>(set.value.as_str()).expect("a checked value is JSON");
-            }
-        }
-        Err(refusal) => assert!(!refusal.detail.is_empty() && refusal.detail.len() < 512),
-    }
-}
-
-fuzz_target!(|input: (Option<&str>, Option<&str>, &str, &[u8])| {
-    let (if_match, if_none_match, name, body) = input;
-    let wanted = condition(if_match, if_none_match).ok().flatten();
-    look(read_json::<PutBody<'_>>(body).and_then(|put| put.into_change(name, MOST, wanted.clone())));
-    look(read_json::<PatchBody<'_>>(body).and_then(|patch| patch.into_change(MOST, wanted)));
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| recalld_fuzz::changes::run(input));

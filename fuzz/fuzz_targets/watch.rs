@@ -1,20 +1,3 @@
-//! What voice apps say on the WebSocket: any text is an operation or a refusal with the id as far as there was one.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use recalld::wire::watch::{Operation, read};
-
-const MOST: usize = 1_024;
-
-fuzz_target!(|text: &str| match read(text, MOST) {
-    Ok((id, operation)) => {
-        assert!((1..=128).contains(&id.len()));
-        if let Operation::Set { change, .. } = operation {
-            assert!(change.set.iter().all(|set| set.value.len() <= MOST));
-        }
-    }
-    Err(refused) => {
-        assert!(refused.id.is_none_or(|id| (1..=128).contains(&id.len())));
-        assert!(!refused.refusal.detail.is_empty());
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| recalld_fuzz::watch::run(input));

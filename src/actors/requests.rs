@@ -1,6 +1,7 @@
 //! What voice apps and operators ask, as futures. What is durable is read without an actor; what changes something
 //! goes through the session's actor and is answered when it is durable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -10,7 +11,7 @@ use super::first_contact::KnownCaller;
 use super::reply::{Outcome, Reply, Wakes};
 use super::session_actor::{Message, SessionEvent};
 use crate::domain::caller::Assurance;
-use crate::domain::ids::{CallId, ReleaseId, SessionId, TenantId};
+use crate::domain::ids::{CallId, ReleaseId, SessionId, SessionIdStart, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Call, Change, Command, Session};
 use crate::store::{Cached, StoreError};
@@ -91,6 +92,25 @@ impl Directory {
             }
         };
         Ok(found.map(|(release, session)| SessionView { release, session: Arc::new(session) }))
+    }
+
+    /// The sessions of a tenant whose IDs begin so, active or sleeping, in order: at most `limit`, or a few more.
+    ///
+    /// # Errors
+    /// `internal` when what is stored cannot be read.
+    pub async fn sessions_beginning(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        start: &SessionIdStart,
+        limit: usize,
+    ) -> Result<BTreeSet<SessionId>, Refusal> {
+        // First those in memory: what leaves it meanwhile has a record.
+        let mut found = self.present_sessions_beginning(tenant, start);
+        let (tenant, start) = (tenant.clone(), start.clone());
+        let stored = self.loader().read(move |store| store.sessions_beginning(&tenant, &start, limit)).await;
+        let stored = stored.unwrap_or(Err(StoreError::Incomplete("session IDs: their reading ended")));
+        found.extend(stored.map_err(|error| unreadable(&error))?);
+        Ok(found)
     }
 
     /// The durable state of a caller's session, if she has one: nothing is begun or changed.

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 
 use super::admin_client::{AdminClient, Where};
+use super::tables::Column::{Id, Number, Text};
 use super::tables::Look;
 use super::{block_on, exit, files, out, words};
 use crate::config::Config;
@@ -137,7 +138,16 @@ impl Show {
         }
         let look = Look::for_stdout(self.full);
         let rows = entries.iter().map(|entry| cells(entry, look)).collect();
-        out::line(look.table(&["no.", "at (UTC)", "who", "tenant", "release", "what", "details"], &[0], rows))
+        let columns = [
+            Number("no."),
+            Text("at (UTC)"),
+            Text("who"),
+            Text("tenant"),
+            Text("release"),
+            Text("what"),
+            Id("details"),
+        ];
+        out::line(look.table(&columns, rows))
     }
 }
 
@@ -189,7 +199,8 @@ fn told(verdict: &Value, against_head: bool) -> String {
         lines.push(format!("and {} more", words::count(count - shown)));
     }
     if count == 0 {
-        lines.push(format!("{} entries: none was changed, removed or reordered", words::count(number("entries"))));
+        let entries = words::counted(number("entries"), "entry", "entries");
+        lines.push(format!("{entries}: none was changed, removed or reordered"));
         lines.push(if against_head {
             "the noted head is in the log: up to there none was cut off".to_owned()
         } else {
@@ -241,6 +252,7 @@ impl Source {
     }
 
     fn verify(&self, noted: Option<Head>) -> anyhow::Result<Value> {
+        out::waiting("reading the audit log from its beginning, which changes nothing; Ctrl-C ends it");
         if self.offline {
             let (log, config) = self.open()?;
             let root = root_key::read(&config.keys.root)?;

@@ -1,26 +1,17 @@
 //! `recalld calls`: the active calls.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
 
-use super::admin_client::Where;
+use super::listing::Listing;
+use super::tables::Column::{Id, Text};
 use super::tables::Look;
-use super::{block_on, out, words};
+use super::words;
 
 /// Arguments of `calls`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    daemon: Where,
-    /// Only the calls of this tenant.
-    #[arg(long, value_name = "ID")]
-    tenant: Option<String>,
-    /// Show whole IDs on a terminal, too.
-    #[arg(long)]
-    full: bool,
-    /// Print the answer as JSON.
-    #[arg(long)]
-    json: bool,
+    listing: Listing,
 }
 
 /// One active call.
@@ -45,22 +36,18 @@ struct Leg {
 
 /// Asks and prints.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let request = json!({ "op": "calls", "tenant": arguments.tenant, "from": null, "limit": 1000 });
-    let calls = block_on(async { arguments.daemon.connect().await?.ask_all(request, "calls").await })?;
-    if arguments.json {
-        return out::json(&json!({ "calls": calls }));
-    }
-    if calls.is_empty() {
-        return out::line("no call is active");
-    }
-    let calls: Vec<Row> = serde_json::from_value(Value::Array(calls))?;
-    let look = Look::for_stdout(arguments.full);
-    let rows = calls.iter().map(|call| call.cells(look)).collect();
-    out::line(look.table(
-        &["tenant", "release", "call ID", "session", "state", "started (UTC)", "caller", "assurance", "legs"],
-        &[],
-        rows,
-    ))
+    let columns = [
+        Text("tenant"),
+        Text("release"),
+        Id("call ID"),
+        Id("session"),
+        Text("state"),
+        Text("started (UTC)"),
+        Text("caller"),
+        Text("assurance"),
+        Text("legs"),
+    ];
+    arguments.listing.print("calls", "no call is active", &columns, Row::cells)
 }
 
 impl Row {

@@ -1,11 +1,11 @@
 //! `recalld check`: validate a configuration without binding or opening anything of it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::files::{self, ConfigFile};
 use super::paint::Paint;
 use super::{exit, out};
-use crate::config::Config;
+use crate::config::{Config, ConfigError, ConfigErrors};
 use crate::daemon::root_key;
 
 /// Arguments of `check`.
@@ -18,21 +18,21 @@ pub(super) struct Arguments {
     json: bool,
 }
 
-/// Prints `ok` and the warnings, or ends with 78.
+/// Prints `ok` and the warnings, or every error, and ends with 78.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let path = &arguments.file.config;
     let text = files::config_text(path)?;
     let config = match Config::parse(&text) {
         Ok(config) => config,
-        Err(error) if arguments.json => {
-            out::json(&json!({
-                "ok": false, "line": error.line, "column": error.column, "message": error.message,
-                "known_keys": error.known_keys,
-            }))?;
+        Err(errors) => {
+            if arguments.json {
+                out::json(&told(&errors))?;
+            } else {
+                for error in errors.iter() {
+                    eprintln!("{}: {error}", path.display());
+                }
+            }
             return Err(exit::silently(exit::CONFIGURATION));
-        }
-        Err(error) => {
-            return Err(exit::with(exit::CONFIGURATION, format!("{}: {error}", path.display())));
         }
     };
     let mut warnings = config.warnings();
@@ -55,4 +55,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         ));
     }
     out::line(paint.green("ok"))
+}
+
+/// The errors in the order of the file, and the first of them at the top.
+fn told(errors: &ConfigErrors) -> Value {
+    let one = |ConfigError { line, column, message, known_keys }: &ConfigError| json!({ "line": line, "column": column, "message": message, "known_keys": known_keys });
+    let mut answer = one(errors.first());
+    if let Some(answer) = answer.as_object_mut() {
+        answer.insert("ok".to_owned(), false.into());
+        answer.insert("errors".to_owned(), errors.iter().map(one).collect());
+    }
+    answer
 }

@@ -114,8 +114,7 @@ pub(super) fn value(value: &Value) -> String {
 fn active(calls: u64) -> String {
     match calls {
         0 => "no call left".to_owned(),
-        1 => "1 active call".to_owned(),
-        more => format!("{more} active calls"),
+        some => words::counted(some, "active call", "active calls"),
     }
 }
 

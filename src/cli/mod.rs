@@ -11,6 +11,7 @@
 //! | `simulate` | be a switch |
 //! | `demo` | a scripted day on a temporary directory |
 //! | `exit` | exit codes and what carries them |
+//! | `listing` | what `calls` and `sessions` have in common |
 //! | `files`, `stdin` | configuration and numbers from where they may come |
 //! | `out`, `paint`, `tables`, `events`, `words` | what is printed, and how |
 
@@ -24,6 +25,7 @@ mod events;
 mod exit;
 mod files;
 mod key;
+mod listing;
 mod out;
 mod paint;
 mod retention;

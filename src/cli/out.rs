@@ -1,6 +1,6 @@
-//! Standard output. A reader that has seen enough (`recalld calls | head`) ends the program without a word.
+//! Standard output, and what is told beside it to somebody who waits. A reader that has seen enough (`recalld calls | head`) ends the program without a word.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -15,6 +15,13 @@ pub(super) fn line(text: impl AsRef<str>) -> anyhow::Result<()> {
 /// Prints a value as one line of JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     line(serde_json::to_string(value)?)
+}
+
+/// Says on standard error, where somebody sees it, what a command waits for and how to end that.
+pub(super) fn waiting(what: &str) {
+    if io::stderr().is_terminal() {
+        eprintln!("{what}");
+    }
 }
 
 fn written(result: io::Result<()>) -> anyhow::Result<()> {

@@ -1,29 +1,22 @@
 //! `recalld sessions`: the active sessions, or one of them, active or sleeping. Names of variables, never their values.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::admin_client::Where;
+use super::listing::Listing;
+use super::tables::Column::{Id, Number, Text};
 use super::tables::{self, Look};
 use super::{block_on, exit, out, words};
 
 /// Arguments of `sessions`.
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Show this session, active or sleeping, with the names of its variables; needs --tenant.
+    /// Show this session, active or sleeping, with the names of its variables; needs --tenant. The first 8 digits of its
+    /// ID or more are enough.
     #[arg(value_name = "SESSION_ID", requires = "tenant")]
     session: Option<String>,
     #[command(flatten)]
-    daemon: Where,
-    /// Only the sessions of this tenant.
-    #[arg(long, value_name = "ID")]
-    tenant: Option<String>,
-    /// Show whole IDs on a terminal, too.
-    #[arg(long)]
-    full: bool,
-    /// Print the answer as JSON.
-    #[arg(long)]
-    json: bool,
+    listing: Listing,
 }
 
 #[derive(Deserialize)]
@@ -60,42 +53,26 @@ struct Variable {
 
 /// Asks and prints.
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    match &arguments.session {
-        Some(session) => one(arguments, session),
-        None => all(arguments),
+    if let Some(session) = &arguments.session {
+        return one(&arguments.listing, session);
     }
+    let columns = [
+        Text("tenant"),
+        Text("release"),
+        Id("session"),
+        Number("calls"),
+        Number("contacts"),
+        Text("first contact (UTC)"),
+        Text("last activity (UTC)"),
+        Number("rev."),
+        Number("vars c/s/u"),
+    ];
+    arguments.listing.print("sessions", "no session is active", &columns, Shown::row)
 }
 
-fn all(arguments: &Arguments) -> anyhow::Result<()> {
-    let request = json!({ "op": "sessions", "tenant": arguments.tenant, "from": null, "limit": 1000 });
-    let sessions = block_on(async { arguments.daemon.connect().await?.ask_all(request, "sessions").await })?;
-    if arguments.json {
-        return out::json(&json!({ "sessions": sessions }));
-    }
-    if sessions.is_empty() {
-        return out::line("no session is active");
-    }
-    let sessions: Vec<Shown> = serde_json::from_value(Value::Array(sessions))?;
-    let look = Look::for_stdout(arguments.full);
-    let rows = sessions.iter().map(|session| session.row(look)).collect();
-    out::line(look.table(
-        &[
-            "tenant",
-            "release",
-            "session",
-            "calls",
-            "contacts",
-            "first contact (UTC)",
-            "last activity (UTC)",
-            "revision",
-            "variables c/s/u",
-        ],
-        &[3, 4, 7, 8],
-        rows,
-    ))
-}
-
-fn one(arguments: &Arguments, session: &str) -> anyhow::Result<()> {
+fn one(arguments: &Listing, session: &str) -> anyhow::Result<()> {
+    // As a table shows it, it may end with an ellipsis.
+    let session = session.trim_end_matches('…');
     let request = json!({ "op": "session", "tenant": arguments.tenant, "session_id": session });
     let answer = block_on(async { arguments.daemon.connect().await?.ask(&request).await })?;
     if arguments.json {
@@ -109,11 +86,9 @@ fn one(arguments: &Arguments, session: &str) -> anyhow::Result<()> {
     if session.names.is_empty() {
         return Ok(());
     }
+    let columns = [Text("variable"), Text("lifetime"), Number("revision"), Text("set (UTC)"), Text("expires (UTC)")];
     let rows = session.names.iter().map(Variable::row).collect();
-    out::line(format!(
-        "\n{}",
-        look.table(&["variable", "lifetime", "revision", "set (UTC)", "expires (UTC)"], &[2], rows)
-    ))
+    out::line(format!("\n{}", look.table(&columns, rows)))
 }
 
 impl Shown {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::admin_client::Where;
 use super::paint::Paint;
+use super::tables::Column::{Number, Text};
 use super::tables::{self, Look};
 use super::{block_on, out, words};
 
@@ -117,10 +118,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let look = Look::for_stdout(false);
     out::line(tables::fields(&status.fields(paint)))?;
     if !status.switches.is_empty() {
+        let columns = [Text("switch"), Text("listens on"), Number("connections")];
         let rows = status.switches.iter();
         let rows =
             rows.map(|switch| vec![switch.name.clone(), switch.listen.clone(), words::count(switch.connections)]);
-        out::line(format!("\n{}", look.table(&["switch", "listens on", "connections"], &[2], rows.collect())))?;
+        out::line(format!("\n{}", look.table(&columns, rows.collect())))?;
     }
     for warning in &status.warnings {
         out::line(format!("{} {}", paint.yellow("warning:"), words::printable(warning)))?;
@@ -154,26 +156,26 @@ impl Status {
             (
                 "sessions",
                 format!(
-                    "{} active, about {} stored, about {} aliases",
+                    "{} active, about {} stored, about {}",
                     words::count(self.active_sessions),
                     words::count(self.stored_sessions),
-                    words::count(self.aliases)
+                    words::counted(self.aliases, "alias", "aliases")
                 ),
             ),
             (
                 "log",
                 format!(
-                    "sequence {}, {} records, {} sessions not written yet",
+                    "sequence {}, {}, {} not written yet",
                     words::count(self.log.sequence),
-                    words::count(self.log.records),
-                    words::count(self.log.unrecorded)
+                    words::counted(self.log.records, "record", "records"),
+                    words::counted(self.log.unrecorded, "session", "sessions")
                 ),
             ),
             (
                 "writer",
                 format!(
-                    "{} commits, {per_group:.1} in a group, {} waiting",
-                    words::count(self.writer.items),
+                    "{}, {per_group:.1} in a group, {} waiting",
+                    words::counted(self.writer.items, "commit", "commits"),
                     self.writer.queue
                 ),
             ),
@@ -188,7 +190,7 @@ impl Status {
                 ),
             ),
             ("retention", self.retention.told(paint, self.stored_sessions)),
-            ("api", format!("{}, {} watchers", self.api.listen, words::count(self.watchers))),
+            ("api", format!("{}, {}", self.api.listen, words::counted(self.watchers, "watcher", "watchers"))),
         ]
     }
 }
@@ -213,22 +215,22 @@ impl Retention {
         let mut told = Vec::new();
         match &self.change {
             Some(change) if change.state == "held" => {
-                let ends = words::count(change.ends);
-                told.push(paint.red(&format!("a shorter one is held, it would end {ends} sessions or more at once")));
+                let ends = words::counted(change.ends, "session", "sessions");
+                told.push(paint.red(&format!("a shorter one is held, it would end {ends} or more at once")));
             }
             Some(change) => {
                 let (records, ends) = (words::count(change.records), words::count(change.ends));
-                let of = words::count(stored.max(change.records));
+                let of = words::counted(stored.max(change.records), "session", "sessions");
                 told.push(format!(
-                    "counting what a shorter one would end: {records} of {of} sessions read, {ends} end"
+                    "counting what a shorter one would end: {records} of {of} read, so far to end: {ends}"
                 ));
             }
             None => {}
         }
         if let Some(sweep) = &self.sweep {
             let (records, ended) = (words::count(sweep.records), words::count(sweep.told));
-            let of = words::count(stored.max(sweep.records));
-            told.push(format!("a change is carried out: {records} of {of} sessions gone through, {ended} ended"));
+            let of = words::counted(stored.max(sweep.records), "session", "sessions");
+            told.push(format!("a change is carried out: {records} of {of} gone through, {ended} ended"));
         }
         if told.is_empty() { "in force as configured".to_owned() } else { told.join("; ") }
     }

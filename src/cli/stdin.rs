@@ -1,12 +1,12 @@
 //! Phone numbers come from standard input: a command line is seen by everybody on the machine and kept in histories.
 
 use std::convert::Infallible;
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, IsTerminal};
 
 use anyhow::Context;
 use zeroize::Zeroizing;
 
-use super::exit;
+use super::{exit, out};
 
 /// Where a number is to be read from. Only `-`, standard input, will do; whatever else was written may be a number, so
 /// it is neither kept nor repeated in the refusal.
@@ -30,6 +30,9 @@ impl NumberSource {
                 "numbers are read from standard input, never from the command line: write - in place of the number, \
                  and give the number as a line of standard input",
             ));
+        }
+        if io::stdin().is_terminal() {
+            out::waiting("waiting for a number: type it and press Enter; Ctrl-C ends it");
         }
         let mut line = Zeroizing::new(String::with_capacity(128));
         io::stdin().lock().read_line(&mut line).context("cannot read a number from standard input")?;

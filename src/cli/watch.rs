@@ -37,6 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             values: arguments.values,
         };
         let synced = daemon.watch(&wanted).await?;
+        out::waiting(&arguments.waits_for());
         if arguments.json {
             out::json(&synced)?;
         }
@@ -45,6 +46,18 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             () = interrupted() => Ok(()),
         }
     })
+}
+
+impl Arguments {
+    fn waits_for(&self) -> String {
+        let whose = match (&self.instance, &self.tenant) {
+            (Some(instance), Some(tenant)) => format!("the release {instance} of {tenant}"),
+            (Some(instance), None) => format!("the release {instance}"),
+            (None, Some(tenant)) => format!("all releases of {tenant}"),
+            (None, None) => "all releases".to_owned(),
+        };
+        format!("waiting for calls and changes of {}; Ctrl-C ends it", words::printable(&whose))
+    }
 }
 
 async fn follow(daemon: &mut AdminClient, arguments: &Arguments) -> anyhow::Result<()> {

@@ -62,6 +62,11 @@ pub(super) fn count(number: u64) -> String {
     out
 }
 
+/// How many there are of something: `1 session`, `12,345 sessions`.
+pub(super) fn counted(number: u64, one: &str, several: &str) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
+}
+
 /// Bytes in the largest unit that leaves at least one: `3.4 GiB`.
 pub(super) fn bytes(number: u64) -> String {
     let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
@@ -94,6 +99,9 @@ mod tests {
         assert_eq!(time_of_day("2026-10-01T08:12:44.120Z"), "08:12:44.120");
         assert_eq!(moment("é"), "é");
         assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
+        assert_eq!(counted(0, "entry", "entries"), "0 entries");
+        assert_eq!(counted(1, "entry", "entries"), "1 entry");
+        assert_eq!(counted(1_234, "entry", "entries"), "1,234 entries");
         assert_eq!((bytes(512), bytes(3 << 30)), ("512 B".into(), "3.0 GiB".into()));
     }
 }

@@ -1,8 +1,9 @@
 //! The configuration file (PRODUCT.md 8): strict TOML into checked values, without binding anything.
 //!
 //! [`Config::parse`] takes a text and gives values that the rest of the daemon uses without looking twice: ranges hold,
-//! names are unique, every tenant a switch names exists. `file` is the file as written, `read` reads single values,
-//! `check` holds what must be true across keys. Whether files and addresses can be opened is the daemon's business.
+//! names are unique, every tenant a switch names exists. `file` names the keys of each table, `written` takes them out of
+//! the text, `read` reads single values, `check` holds what must be true across keys. None of them stops at a fault:
+//! each is noted, and nothing is said of what depends on it. Whether files and addresses can be opened is the daemon's business.
 
 mod check;
 mod error;
@@ -15,12 +16,17 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 mod warnings;
+mod written;
 
-pub use error::ConfigError;
+pub use error::{ConfigError, ConfigErrors};
 pub use switches::{Protocol, Switch};
 pub use tables::{Admin, Api, Data, Durability, Keys, Limits, Privacy};
 pub use tenants::{ApiKey, Generation, Release, Scope, Scopes, Tenant};
 
+use toml::Spanned;
+use toml::de::DeTable;
+
+use self::error::Faults;
 use crate::domain::ids::{InstanceId, ReleaseId, TenantId};
 use crate::domain::session::Rules;
 
@@ -49,10 +55,20 @@ impl Config {
     /// Reads and checks the text of a configuration file.
     ///
     /// # Errors
-    /// The first fault, with its place and what to write instead.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let file = toml::from_str(text).map_err(|error| ConfigError::from_toml(text, &error))?;
-        check::check(file).map_err(|fault| fault.locate(text))
+    /// All faults that can be told independently, each with its place and what to write instead. One that makes the
+    /// text no TOML is told alone.
+    pub fn parse(text: &str) -> Result<Self, ConfigErrors> {
+        let mut faults = Faults::default();
+        let file = DeTable::parse(text).unwrap_or_else(|error| {
+            faults.add_from_toml(&error, 0..0);
+            Spanned::new(0..0, DeTable::new())
+        });
+        let file = written::read_file(file, &mut faults);
+        let config = check::check(file, &mut faults);
+        match faults.locate(text) {
+            None => Ok(config),
+            Some(errors) => Err(errors),
+        }
     }
 
     /// The tenant with this id.

@@ -11,14 +11,14 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::error::likely;
 use super::{Durability, Generation, Protocol, Scope};
-use crate::domain::caller::Assurance;
+use crate::domain::caller::{Assurance, InvalidRegion, Region};
 use crate::domain::duration;
 use crate::domain::ids::{InstanceId, SwitchName, TenantId, VariableName};
+use crate::domain::number_plan::{InvalidNumberPattern, NumberPattern};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::{AnonymousSessions, Reset};
 
 /// A text of the file, read as a `T`.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Text<T>(pub(super) T);
 
 /// What can be written as a text in the file.
@@ -121,6 +121,18 @@ macro_rules! from_str_text {
 
 from_str_text!(TenantId, InstanceId, SwitchName, VariableName);
 
+impl FromText for Region {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: InvalidRegion| error.to_string())
+    }
+}
+
+impl FromText for NumberPattern {
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error: InvalidNumberPattern| error.to_string())
+    }
+}
+
 impl FromText for Duration {
     fn from_text(text: &str) -> Result<Self, String> {
         duration::parse(text).map_err(|error| error.to_string())
@@ -157,7 +169,7 @@ impl FromText for [u8; 32] {
 }
 
 /// A name that people give: an API key's, a switch's domain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Label(pub(super) String);
 
 impl FromText for Label {

@@ -50,7 +50,11 @@ fn example() -> Config {
 /// The fault of the example with one place changed.
 fn fault(from: &str, to: &str) -> ConfigError {
     assert!(EXAMPLE.contains(from), "{from}");
-    Config::parse(&EXAMPLE.replacen(from, to, 1)).unwrap_err()
+    first_fault(&EXAMPLE.replacen(from, to, 1))
+}
+
+fn first_fault(text: &str) -> ConfigError {
+    Config::parse(text).unwrap_err().first().clone()
 }
 
 fn rules(config: &Config) -> Rules {
@@ -131,11 +135,113 @@ fn every_fault_names_its_line_and_what_to_write() {
     }
 }
 
+/// The faults of a text, each as `line:column message`.
+fn faults(text: &str) -> Vec<String> {
+    let told = |error: &ConfigError| format!("{}:{} {}", error.line, error.column, error.message);
+    Config::parse(text).unwrap_err().iter().map(told).collect()
+}
+
+#[test]
+fn all_faults_are_told_in_the_order_of_the_file() {
+    let text = r#"
+[data]
+pth = "/var/lib/recalld"
+log_window = "1 hour"
+[privacy]
+erase_within = 5
+[limits]
+frame = "1GiB"
+variables = "many"
+[[tenant]]
+id = "acme"
+[[tenant.release]]
+instance_id = "support-de"
+generation = "phone3"
+numbers = ["+493023125000", "03 0", "+493023125000", 5]
+min_assurance_for = { "a b" = "trunk", pin = "trunc" }
+[[tenant.api_key]]
+name = "bot"
+sha256 = "00"
+scopes = ["context:reed", "context:write"]
+releases = ["support-de", "sales"]
+[[switch]]
+name = "edge-1"
+protocol = "jsonrpc"
+listen = "127.0.0.1:8070"
+tenant = "acne"
+trust_identity = "yes"
+regoin = "DE"
+"#;
+    let expected = [
+        "3:1 unknown key `pth`: did you mean `path`?",
+        "4:14 not a duration",
+        "6:16 a value of the wrong type (integer): expected a text in quotes",
+        "8:9 out of range",
+        "9:13 a value of the wrong type (string): expected a whole number",
+        "14:14 not a word that is known here: did you mean \"phone2\"?",
+        "15:29 not a number of a release",
+        "15:37 this number is claimed by the release `support-de` already",
+        "15:54 a value of the wrong type (integer): expected a text in quotes",
+        "16:23 a variable's name",
+        "16:46 not a word that is known here: did you mean \"trunk\"?",
+        "19:10 not a SHA-256 value",
+        "20:11 not a word that is known here: did you mean \"context:read\"?",
+        "21:27 this tenant has no release `sales`",
+        "25:10 127.0.0.1:8070 is taken by another listener",
+        "26:10 there is no tenant `acne` in this file: did you mean `acme`?",
+        "27:18 a value of the wrong type (string): expected a boolean",
+        "28:1 unknown key `regoin`: did you mean `region`?",
+    ];
+    let told = faults(text);
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}\nis not\n{expected}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+    let error = Config::parse(text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("line 3, column 1: ") && error.ends_with("(and 17 more errors, which `recalld check` tells)")
+    );
+}
+
+#[test]
+fn what_only_follows_from_another_fault_is_not_told() {
+    for (from, to) in [
+        // The key is meant by the unknown one, so it is not missing.
+        ("instance_id = ", "instanceid = "),
+        ("tenant = \"acme\"", "tennant = \"acme\""),
+        ("listen = \"127.0.0.1:9070\"", "lisen = \"127.0.0.1:9070\""),
+        // It cannot be told what is named.
+        ("id = \"acme\"", "id = 5"),
+        ("id = \"acme\"", "idd = \"acme\""),
+        ("instance_id = \"support-de\"", "instance_id = 5"),
+        ("[[tenant.release]]\ninstance_id = \"support-de\"\ngeneration = \"phone2\"\nnumbers", "release = 5\n#"),
+        ("\"context:read\", \"context:write\", \"calls:watch\"", "1"),
+        ("tenant = \"acme\"", "tenants = [5]"),
+        // Nor what it would be compared with.
+        ("listen = \"127.0.0.1:8070\"", "listen = \"9070\""),
+        ("path = \"/var/lib/recalld\"", "log_window = \"13h\"\n[privacy]\nerase_within = \"2 days\""),
+        ("[keys]", "[limits]\nvalue = \"512KiB\"\nsession_bytes = \"1 MiB\"\nframe = \"1MiB\"\n[keys]"),
+        ("generation = \"phone2\"", "generation = \"phone3\""),
+    ] {
+        let text = EXAMPLE.replacen("scopes = [", "releases = [\"support-de\"]\nscopes = [", 1);
+        assert!(text.contains(from), "{from}");
+        let told = faults(&text.replacen(from, to, 1));
+        assert_eq!(told.len(), 1, "{to}: {told:#?}");
+    }
+}
+
+#[test]
+fn a_text_that_is_no_toml_is_told_alone() {
+    let told = faults("[data\npth = 1\n[api]\nlisen = 1\n");
+    assert_eq!(told.len(), 1, "{told:#?}");
+    assert!(told[0].starts_with("1:"), "{told:#?}");
+}
+
 #[test]
 fn names_are_unique_where_they_must_be() {
     let again = |table: &str| {
         let text = format!("{EXAMPLE}\n{table}");
-        Config::parse(&text).map(|_| ()).map_err(|error| error.message)
+        Config::parse(&text).map(|_| ()).map_err(|errors| errors.first().message.clone())
     };
     let release = "instance_id = \"sales\"\ngeneration = \"phone1\"";
     let key =
@@ -178,7 +284,7 @@ fn two_tenants_of_one_switch_do_not_claim_the_same_number() {
     };
     let text = EXAMPLE.replace("tenant = \"acme\"", "tenants = [\"acme\", \"globex\"]");
     assert!(Config::parse(&format!("{text}{}", tenant("+493023125001"))).is_ok());
-    let error = Config::parse(&format!("{text}{}", tenant("+493023125000"))).unwrap_err();
+    let error = first_fault(&format!("{text}{}", tenant("+493023125000")));
     assert!(error.message.contains("claim the same called number"), "{error}");
     assert!(Config::parse(&format!("{EXAMPLE}{}", tenant("+493023125000"))).is_ok());
 }
@@ -291,7 +397,8 @@ fn every_key_is_documented() {
         "[[switch]]",
     ];
     for table in tables {
-        let known = Config::parse(&format!("{table}\nzzzz = 1")).unwrap_err().known_keys;
+        let known = Config::parse(&format!("{table}\nzzzz = 1")).unwrap_err();
+        let known = known.iter().flat_map(|error| error.known_keys.clone()).collect::<Vec<_>>();
         assert!(!known.is_empty(), "{table}");
         for key in known {
             let documented = DOCUMENTED
@@ -314,9 +421,12 @@ proptest! {
     ) {
         let end = (at + cut).min(EXAMPLE.len());
         let text = format!("{}{insert}{}", &EXAMPLE[..at], &EXAMPLE[end..]);
-        if let Err(error) = Config::parse(&text) {
-            prop_assert!(error.line >= 1 && error.line <= text.lines().count() + 1, "{}", error);
-            prop_assert!(!error.message.is_empty());
+        if let Err(errors) = Config::parse(&text) {
+            for error in errors.iter() {
+                prop_assert!(error.line >= 1 && error.line <= text.lines().count() + 1, "{}", error);
+                prop_assert!(!error.message.is_empty());
+            }
+            prop_assert!(errors.iter().is_sorted_by_key(|error| (error.line, error.column)));
         }
     }
 }

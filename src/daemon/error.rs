@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::root_key::RootKeyFileError;
-use crate::config::ConfigError;
+use crate::config::ConfigErrors;
 use crate::privacy::audit::AuditError;
 use crate::store::StoreError;
 
@@ -20,12 +20,12 @@ pub enum ServeError {
         what: String,
     },
     /// The configuration is wrong.
-    #[error("{}: {error}", path.display())]
+    #[error("{}: {errors}", path.display())]
     Config {
         /// The file.
         path: PathBuf,
-        /// The place and what is wrong there.
-        error: ConfigError,
+        /// The places and what is wrong there.
+        errors: ConfigErrors,
     },
     /// The root key cannot be had from its file.
     #[error(transparent)]

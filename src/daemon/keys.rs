@@ -119,9 +119,10 @@ impl Keys {
         let counts = count(store, tenant, Some(version), progress)?;
         let callers: u64 = counts.values().sum();
         if callers > 0 && !force {
+            let callers = if callers == 1 { "1 caller is".to_owned() } else { format!("{callers} callers are") };
             let detail = format!(
-                "{callers} callers are found through version {version} only and would be forgotten: wait until they \
-                 have called, or say --force"
+                "{callers} found through version {version} only and would be forgotten: wait for the next call, or say \
+                 --force"
             );
             return Err(Refusal::new(Reason::NotAllowed, detail));
         }

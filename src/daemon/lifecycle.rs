@@ -184,7 +184,12 @@ impl Running {
         let calls = self.directory.counts().active_calls;
         let read_only =
             if self.directory.is_read_only() { ", the disk is nearly full: writes are refused" } else { "" };
-        let going_on = format!("{calls} active calls, {connections} connections of switches{read_only}");
+        let plural = |number: usize| if number == 1 { "" } else { "s" };
+        let going_on = format!(
+            "{calls} active call{}, {connections} connection{} of switches{read_only}",
+            plural(calls),
+            plural(connections)
+        );
         [vec![going_on], self.doubts()].concat().join("; ")
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn read_config(path: &Path) -> Result<Config, ServeError> {
         };
         ServeError::Unreadable { path: path.to_owned(), what }
     })?;
-    Config::parse(&text).map_err(|error| ServeError::Config { path: path.to_owned(), error })
+    Config::parse(&text).map_err(|errors| ServeError::Config { path: path.to_owned(), errors })
 }
 
 /// Opens the data and brings back what was going on. The first failed write is told to `failed`.

@@ -184,6 +184,52 @@ impl FromStr for SessionId {
     }
 }
 
+/// The beginning of a session ID, as tables show it: at least 8 digits of its text form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionIdStart {
+    text: String,
+    bytes: Vec<u8>,
+}
+
+impl SessionIdStart {
+    /// Fewest digits: with fewer, too many sessions would begin so.
+    const LEAST: usize = 8;
+
+    /// Whether the session ID begins so.
+    #[must_use]
+    pub fn begins(&self, session: &SessionId) -> bool {
+        session.to_string().starts_with(&self.text)
+    }
+
+    /// The bytes that its whole pairs of digits stand for: those of [`SessionId::as_bytes`] begin with them.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl FromStr for SessionIdStart {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let (digits, most) = match text.strip_prefix("anon-") {
+            Some(digits) => (digits, 32),
+            None => (text, 64),
+        };
+        let pairs = digits.get(..digits.len() / 2 * 2).unwrap_or_default();
+        let is_digits = digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        match HEXLOWER.decode(pairs.as_bytes()) {
+            Ok(bytes) if is_digits && (Self::LEAST..=most).contains(&digits.len()) => {
+                Ok(Self { text: text.to_owned(), bytes })
+            }
+            _ => Err(Refusal::new(
+                Reason::InvalidParams,
+                "a session_id is 64 lowercase hex digits, or anon- and 32; the first 8 of them or more are enough here",
+            )),
+        }
+    }
+}
+
 /// A release and its tenant: what everything about a session is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ReleaseId {
@@ -196,6 +242,23 @@ pub struct ReleaseId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_id_is_meant_by_eight_digits_of_its_beginning() {
+        let (caller, anonymous) = (SessionId::Caller([0xab; 32]), SessionId::Anonymous([0xab; 16]));
+        for text in ["abababab", "ababababa", caller.to_string().as_str()] {
+            let start: SessionIdStart = text.parse().unwrap();
+            assert!(start.begins(&caller) && !start.begins(&anonymous), "{text}");
+            assert!(caller.as_bytes().starts_with(start.as_bytes()) && start.as_bytes().len() == text.len() / 2);
+        }
+        let start: SessionIdStart = "anon-abababab".parse().unwrap();
+        assert!(start.begins(&anonymous) && !start.begins(&caller));
+        assert!(!"ababababb".parse::<SessionIdStart>().unwrap().begins(&caller));
+        let longer = format!("{caller}a");
+        for text in ["", "abababa", "anon-", "anon-abababa", "ABABABAB", "abababag", "ababababé", longer.as_str()] {
+            assert!(text.parse::<SessionIdStart>().is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_session_id_is_read_as_it_is_written() {

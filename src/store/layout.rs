@@ -47,6 +47,11 @@ pub(super) fn session_key(tenant: u32, session: &SessionId) -> Key {
     Key::new().with(&tenant.to_be_bytes()).with(session.as_bytes())
 }
 
+/// What stands before all [`session_key`]s of a tenant whose session IDs begin with these bytes.
+pub(super) fn session_bound(tenant: u32, start: &[u8]) -> Key {
+    Key::new().with(&tenant.to_be_bytes()).with(start)
+}
+
 /// Reads [`session_key`] back.
 pub(super) fn read_session_key(key: &[u8]) -> Option<(u32, SessionId)> {
     Some((read_u32(key, 0)?, SessionId::from_bytes(key.get(4..)?)?))

@@ -10,7 +10,7 @@ use super::families::{ALIASES, LOG, SESSIONS, family};
 use super::release::Release;
 use super::writer::AliasKey;
 use super::{Inner, Store, layout};
-use crate::domain::ids::{ReleaseId, SessionId, TenantId};
+use crate::domain::ids::{ReleaseId, SessionId, SessionIdStart, TenantId};
 use crate::domain::session::{Commit, Session};
 
 /// The answer of a read that must not touch the disk.
@@ -113,6 +113,32 @@ impl Store {
     pub fn warm(&self, release: &Release, session: &SessionId) -> Result<(), StoreError> {
         let key = layout::session_key(release.tenant(), session);
         self.get(SESSIONS, key.as_ref(), Tier::Disk).map(drop)
+    }
+
+    /// The sessions of a tenant that have a record and whose IDs begin so, at most `limit`. May block on the disk.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn sessions_beginning(
+        &self,
+        tenant: &TenantId,
+        start: &SessionIdStart,
+        limit: usize,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        let Some(number) = self.inner.registry.read().tenant(tenant) else { return Ok(Vec::new()) };
+        let from = layout::session_bound(number, start.as_bytes());
+        let mut entries = self.inner.db.raw_iterator_cf(family(&self.inner.db, SESSIONS)?);
+        entries.seek(from);
+        let mut found = Vec::new();
+        while let Some(key) = entries.key().filter(|key| key.starts_with(from.as_ref())) {
+            if found.len() >= limit {
+                break;
+            }
+            found.extend(layout::read_session_key(key).map(|(_, session)| session).filter(|id| start.begins(id)));
+            entries.next();
+        }
+        entries.status()?;
+        Ok(found)
     }
 
     fn load_from(

@@ -133,6 +133,36 @@ fn a_session_is_shown_with_the_names_of_its_variables_and_without_values() {
 }
 
 #[test]
+fn a_session_is_found_by_the_beginning_of_its_id_awake_asleep_and_after_a_restart() {
+    let mut daemon = Daemon::start();
+    let mut edge = daemon.edge();
+    let ids = [("one", ANNA), ("two", BERT)]
+        .map(|(call, number)| edge.start(call, number)["session_id"].as_str().unwrap().to_owned());
+    for step in ["awake", "asleep", "after a restart"] {
+        match step {
+            "asleep" => ["one", "two"].iter().for_each(|call| edge.end(call)),
+            "after a restart" => {
+                daemon.terminate();
+                daemon.restart();
+            }
+            _ => {}
+        }
+        let shown = |tenant: &str, start: &str| {
+            let answer = ask(&daemon, &json!({"op": "session", "tenant": tenant, "session_id": start}));
+            (answer["session"]["session_id"].clone(), answer["error"]["reason"].clone())
+        };
+        for id in &ids {
+            for length in [8, 9, 12, 63, 64] {
+                assert_eq!(shown("acme", &id[..length]), (json!(id), Value::Null), "{step}: {length} digits");
+            }
+            assert_eq!(shown("acme", &id[..7]).1, "invalid_params");
+            assert_eq!(shown("globex", &id[..12]).1, "unknown_session");
+        }
+        assert_eq!(shown("acme", "anon-00000000").1, "unknown_session");
+    }
+}
+
+#[test]
 fn a_watcher_sees_what_happens_without_values_unless_it_wants_them() {
     let daemon = Daemon::start();
     let (mut all, mut with_values, mut other) =

@@ -126,7 +126,7 @@ fn a_version_with_callers_is_retired_by_force_only_and_says_whom_it_costs() {
     edge.end("3@lab");
     assert_eq!(callers(&daemon), [(2, 1), (1, 1)]);
     let text = refused(&daemon, &["retire", "--tenant", "acme", "--version", "1"]);
-    assert!(text.contains("1 callers are found through version 1 only"), "{text}");
+    assert!(text.contains("1 caller is found through version 1 only"), "{text}");
     assert!(refused(&daemon, &["retire", "--tenant", "acme", "--version", "7"]).contains("no version 7"));
     assert!(refused(&daemon, &["rotate", "--tenant", "nobody"]).contains("check the name"));
     let output = key(&daemon, &["retire", "--tenant", "acme", "--version", "1", "--force"]);

@@ -1,5 +1,6 @@
 //! Sessions in the directory: their actors, reads of those that are active, and what the timer wheel tells them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::actors::requests::SessionView;
 use crate::actors::session_actor::{self, Origin, SessionActor};
 use crate::actors::slot::{SessionKey, SessionLease, SessionSlot};
 use crate::actors::timer_wheel;
-use crate::domain::ids::{SessionId, TenantId};
+use crate::domain::ids::{SessionId, SessionIdStart, TenantId};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::store::Release;
@@ -113,6 +114,17 @@ impl Directory {
                 Some(SessionView { release: entry.value().release.id().clone(), session })
             })
             .collect()
+    }
+
+    /// The sessions of a tenant that are in memory and whose IDs begin so.
+    pub(in crate::actors) fn present_sessions_beginning(
+        &self,
+        tenant: &TenantId,
+        start: &SessionIdStart,
+    ) -> BTreeSet<SessionId> {
+        let of_tenant = self.sessions.iter().filter(|entry| entry.key().tenant == *tenant);
+        let begun = of_tenant.filter(|entry| start.begins(&entry.key().session) && entry.value().view().is_some());
+        begun.map(|entry| entry.key().session).collect()
     }
 
     /// Something of a session ends at a time: the wheel tells the session then.

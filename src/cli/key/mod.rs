@@ -12,13 +12,11 @@ mod generate;
 mod reroot;
 mod status;
 
-use std::io::{self, IsTerminal};
-
 use clap::Subcommand;
 use serde_json::Value;
 
 use super::admin_client::Where;
-use super::{block_on, words};
+use super::{block_on, out, words};
 
 pub(super) use generate::write_new;
 
@@ -36,9 +34,9 @@ enum Command {
     /// Show the versions of the tenants' keys, and how many callers are left under each.
     Status(status::Arguments),
     /// Give a tenant a new pseudonym key. Callers move to it at their next call; session IDs stay.
-    Rotate(change::Rotate),
+    Rotate(change::Change),
     /// Give a tenant a new data key. Old records are sealed anew in the background, then the old key is destroyed.
-    RotateData(change::Rotate),
+    RotateData(change::Change),
     /// Take an older pseudonym key out of use. Refused while callers are found through it only.
     Retire(change::Retire),
     /// Change the root key of the data of a daemon that is stopped. Session IDs stay.
@@ -59,13 +57,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// Asks the daemon. Where somebody sees it, a line tells how far a count is.
 fn ask(daemon: &Where, request: &Value) -> anyhow::Result<Value> {
-    let is_seen = io::stderr().is_terminal();
     let told = |progress: &Value| {
-        if is_seen {
-            let tenant = progress.get("tenant").and_then(Value::as_str).unwrap_or_default();
-            let aliases = progress.get("aliases").and_then(Value::as_u64).unwrap_or_default();
-            eprintln!("counting: {} aliases of {} so far", words::count(aliases), words::printable(tenant));
-        }
+        let tenant = progress.get("tenant").and_then(Value::as_str).unwrap_or_default();
+        let aliases = progress.get("aliases").and_then(Value::as_u64).unwrap_or_default();
+        let aliases = words::counted(aliases, "alias", "aliases");
+        out::waiting(&format!("counting: {aliases} of {} so far", words::printable(tenant)));
     };
     block_on(async { daemon.connect().await?.ask_long(request, told).await })
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use super::super::files::{self, ConfigFile};
-use super::super::out;
+use super::super::{out, words};
 use crate::daemon::root_key;
 use crate::store::RerootStep;
 
@@ -49,9 +49,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return out::line("the data has this root key already: nothing was changed");
     }
     out::line(format!(
-        "the data of {} tenants has the new root key, every session ID stays. Let [keys] root name {} before the next \
+        "the data of {} has the new root key, every session ID stays. Let [keys] root name {} before the next \
          start, and keep the old key as long as you keep backups made under it",
-        replaced.tenants,
+        words::counted(replaced.tenants as u64, "tenant", "tenants"),
         arguments.new.display()
     ))
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::admin_client::Where;
+use super::super::tables::Column::{Number, Text};
 use super::super::tables::Look;
 use super::super::{out, words};
 use super::ask;
@@ -68,8 +69,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         return out::line("no tenant has keys yet");
     }
     let rows = status.tenants.iter().flat_map(OfTenant::rows).collect();
-    let table = Look::for_stdout(false).table(&["tenant", "key", "version", "callers", "state"], &[2, 3], rows);
-    out::line(table)?;
+    let columns = [Text("tenant"), Text("key"), Number("version"), Number("callers"), Text("state")];
+    out::line(Look::for_stdout(false).table(&columns, rows))?;
     for tenant in status.tenants.iter().filter(|tenant| tenant.rules.len() > 1) {
         let rules = tenant.rules.iter();
         let rules = rules.map(|rules| format!("{} by version {}", words::count(rules.aliases), rules.version));
@@ -115,11 +116,10 @@ impl OfTenant {
 impl Data {
     fn progress(&self) -> String {
         if self.damaged > 0 {
-            return format!(
-                "kept: {} records cannot be opened, restore or erase their sessions",
-                words::count(self.damaged)
-            );
+            let damaged = words::counted(self.damaged, "record", "records");
+            return format!("kept: {damaged} cannot be opened, restore each session or erase it");
         }
-        format!("{} records sealed anew, {} looked at", words::count(self.rewritten), words::count(self.looked_at))
+        let rewritten = words::counted(self.rewritten, "record", "records");
+        format!("{rewritten} sealed anew, {} looked at", words::count(self.looked_at))
     }
 }

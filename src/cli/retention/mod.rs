@@ -46,8 +46,9 @@ fn is_progress(line: &Value) -> bool {
     if line.get("type").and_then(Value::as_str) != Some("progress") {
         return false;
     }
-    let number = |member| words::count(line.get(member).and_then(Value::as_u64).unwrap_or_default());
+    let number = |member| line.get(member).and_then(Value::as_u64).unwrap_or_default();
     let doing = line.get("doing").and_then(Value::as_str).unwrap_or_default();
-    eprintln!("{}: {} of {} sessions read", words::printable(doing), number("records"), number("of"));
+    let of = words::counted(number("of"), "session", "sessions");
+    eprintln!("{}: {} of {of} read", words::printable(doing), words::count(number("records")));
     true
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::is_progress;
 use crate::cli::admin_client::Where;
+use crate::cli::tables::Column::{Number, Text};
 use crate::cli::tables::Look;
 use crate::cli::{block_on, out, words};
 
@@ -93,6 +94,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut counts = Vec::new();
     block_on(async {
         let mut daemon = arguments.daemon.connect().await?;
+        out::waiting("reading all sessions, which changes nothing; Ctrl-C ends it");
         daemon
             .stream(&request, |line| {
                 if is_progress(line) {
@@ -122,16 +124,16 @@ fn print(line: &Value, look: Look, counts: &mut Vec<Count>) -> anyhow::Result<()
         Line::Total { sessions, records, damaged } => {
             if !counts.is_empty() {
                 let rows = counts.iter().map(Count::row).collect();
-                let headings = ["tenant", "release", "rule", "sessions", "variables"];
-                out::line(format!("\n{}\n", look.table(&headings, &[3, 4], rows)))?;
+                let columns = [Text("tenant"), Text("release"), Text("rule"), Number("sessions"), Number("variables")];
+                out::line(format!("\n{}\n", look.table(&columns, rows)))?;
             }
             let damaged = if damaged == 0 {
                 String::new()
             } else {
                 format!(", {} cannot be opened: see the daemon's log at its start", words::count(damaged))
             };
-            let (sessions, records) = (words::count(sessions), words::count(records));
-            out::line(format!("{sessions} sessions, of {records} stored ones{damaged}"))
+            let sessions = words::counted(sessions, "session", "sessions");
+            out::line(format!("{sessions}, of {} stored{damaged}", words::count(records)))
         }
         Line::Row(row) => out::line(row.told(look)),
         Line::Other => Ok(()),

@@ -21,6 +21,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut total = Value::Null;
     block_on(async {
         let mut daemon = arguments.daemon.connect().await?;
+        out::waiting("waiting until what is due has ended; Ctrl-C ends the waiting");
         daemon
             .stream(&json!({ "op": "retention_run" }), |line| {
                 if !is_progress(line) && total.is_null() {
@@ -36,6 +37,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if total.get("sessions").and_then(Value::as_u64) == Some(0) {
         return out::line("nothing was due");
     }
-    let number = |member| words::count(total.get(member).and_then(Value::as_u64).unwrap_or_default());
-    out::line(format!("something ended of {} sessions, of {} stored ones", number("sessions"), number("records")))
+    let number = |member| total.get(member).and_then(Value::as_u64).unwrap_or_default();
+    let sessions = words::counted(number("sessions"), "session", "sessions");
+    out::line(format!("something ended of {sessions}, of {} stored", words::count(number("records"))))
 }

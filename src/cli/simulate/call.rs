@@ -170,9 +170,11 @@ impl Call<'_> {
             self.step("call.dtmf", params, String::new()).await?;
         }
         if !self.arguments.hold.is_zero() {
-            if !self.arguments.json {
-                let hold = duration::format(self.arguments.hold);
-                out::line(self.paint.dim(&format!("  the call is up for {hold}; Ctrl-C hangs up")))?;
+            let told = format!("the call is up for {}; Ctrl-C hangs up", duration::format(self.arguments.hold));
+            if self.arguments.json {
+                out::waiting(&told);
+            } else {
+                out::line(self.paint.dim(&format!("  {told}")))?;
             }
             tokio::time::sleep(self.arguments.hold).await;
         }

@@ -89,6 +89,11 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             refusals: BTreeMap::new(),
         }),
     });
+    out::waiting(&format!(
+        "{} a second for {}; Ctrl-C ends it and tells what came of it so far",
+        words::counted(arguments.calls_per_second, "call", "calls"),
+        duration::format(arguments.duration)
+    ));
     let begin = Instant::now();
     let mut calls = JoinSet::new();
     tokio::select! {
@@ -216,12 +221,12 @@ impl Progress {
         let tally = tally.lock();
         let events = tally.latencies.total();
         eprintln!(
-            "{:>5} s {:>9} events/s  p50 {}  p99 {}  {} active calls  {} refused",
+            "{:>5} s {:>9} events/s  p50 {}  p99 {}  {}  {} refused",
             (now - self.begin).as_secs(),
             words::count(events - self.events),
             millis(tally.latencies.percentile(0.5)),
             millis(tally.latencies.percentile(0.99)),
-            words::count(active as u64),
+            words::counted(active as u64, "active call", "active calls"),
             words::count(tally.refused()),
         );
         self.events = events;
@@ -267,11 +272,14 @@ impl Tally {
             fields.push(("", format!("{} {}", words::count(*count), words::printable(reason))));
         }
         if self.broken > 0 {
-            fields.push(("cut off", format!("{} calls: the connection was over", words::count(self.broken))));
+            fields.push((
+                "cut off",
+                format!("{}: the connection was over", words::counted(self.broken, "call", "calls")),
+            ));
         }
         if self.not_started > 0 {
-            let text = format!("{} calls: {MOST_CALLS} were up already", words::count(self.not_started));
-            fields.push(("not started", text));
+            let calls = words::counted(self.not_started, "call", "calls");
+            fields.push(("not started", format!("{calls}: {MOST_CALLS} were up already")));
         }
         tables::fields(&fields)
     }

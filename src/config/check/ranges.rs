@@ -4,65 +4,49 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use toml::Spanned;
-
-use crate::config::error::Fault;
-use crate::config::read::{Bytes, Text};
+use crate::config::error::Faults;
+use crate::config::read::Bytes;
+use crate::config::written::Entry;
 use crate::domain::duration;
 
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-fn outside<T>(key: &Spanned<T>, least: impl Display, most: impl Display) -> Fault {
-    Fault::new(key.span(), format!("out of range: write a value from {least} to {most}"))
+fn outside(least: impl Display, most: impl Display) -> String {
+    format!("out of range: write a value from {least} to {most}")
 }
 
-/// A duration, if there is one.
-pub(super) fn time(
-    key: Option<&Spanned<Text<Duration>>>,
-    range: &RangeInclusive<Duration>,
-) -> Result<Option<Duration>, Fault> {
-    let Some(key) = key else { return Ok(None) };
-    let value = key.get_ref().0;
-    if range.contains(&value) {
-        Ok(Some(value))
-    } else {
-        Err(outside(key, duration::format(*range.start()), duration::format(*range.end())))
-    }
+/// A duration.
+pub(super) fn time(key: Entry<Duration>, range: &RangeInclusive<Duration>, faults: &mut Faults) -> Entry<Duration> {
+    key.checked(faults, |value| {
+        let outside = || outside(duration::format(*range.start()), duration::format(*range.end()));
+        range.contains(&value).then_some(value).ok_or_else(outside)
+    })
 }
 
 /// A number of bytes.
-pub(super) fn bytes(key: Option<&Spanned<Bytes>>, default: u64, range: &RangeInclusive<u64>) -> Result<u64, Fault> {
-    let Some(key) = key else { return Ok(default) };
-    let value = key.get_ref().0;
-    if range.contains(&value) {
-        Ok(value)
-    } else {
-        Err(outside(key, format_bytes(*range.start()), format_bytes(*range.end())))
-    }
+pub(super) fn bytes(key: Entry<Bytes>, range: &RangeInclusive<u64>, faults: &mut Faults) -> Entry<u64> {
+    key.checked(faults, |Bytes(value)| {
+        let outside = || outside(format_bytes(*range.start()), format_bytes(*range.end()));
+        range.contains(&value).then_some(value).ok_or_else(outside)
+    })
 }
 
 /// A number of bytes that fits into memory.
-pub(super) fn size(
-    key: Option<&Spanned<Bytes>>,
-    default: usize,
-    range: &RangeInclusive<usize>,
-) -> Result<usize, Fault> {
-    let Some(key) = key else { return Ok(default) };
-    match usize::try_from(key.get_ref().0) {
-        Ok(value) if range.contains(&value) => Ok(value),
-        _ => Err(outside(key, format_bytes(*range.start() as u64), format_bytes(*range.end() as u64))),
-    }
+pub(super) fn size(key: Entry<Bytes>, range: &RangeInclusive<usize>, faults: &mut Faults) -> Entry<usize> {
+    key.checked(faults, |Bytes(value)| {
+        let outside = || outside(format_bytes(*range.start() as u64), format_bytes(*range.end() as u64));
+        usize::try_from(value).ok().filter(|value| range.contains(value)).ok_or_else(outside)
+    })
 }
 
 /// A number of things.
-pub(super) fn count(key: Option<&Spanned<u64>>, default: usize, range: &RangeInclusive<usize>) -> Result<usize, Fault> {
-    let Some(key) = key else { return Ok(default) };
-    match usize::try_from(*key.get_ref()) {
-        Ok(value) if range.contains(&value) => Ok(value),
-        _ => Err(outside(key, range.start(), range.end())),
-    }
+pub(super) fn count(key: Entry<u64>, range: &RangeInclusive<usize>, faults: &mut Faults) -> Entry<usize> {
+    key.checked(faults, |value| {
+        let outside = || outside(range.start(), range.end());
+        usize::try_from(value).ok().filter(|value| range.contains(value)).ok_or_else(outside)
+    })
 }
 
 /// Bytes in the largest unit that divides them.

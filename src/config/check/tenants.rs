@@ -7,114 +7,122 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::ranges::{DAY, MINUTE, time};
-use crate::config::error::Fault;
+use super::{Names, listed};
+use crate::config::error::Faults;
 use crate::config::file::{ApiKeyTable, ReleaseTable, TenantTable};
-use crate::config::read::Text;
-use crate::config::{ApiKey, Release, Scopes, Tenant};
+use crate::config::read::Label;
+use crate::config::written::List;
+use crate::config::{ApiKey, Release, Tenant};
 use crate::domain::ids::{InstanceId, TenantId};
-use crate::domain::number_plan::NumberPattern;
 
 /// 1 minute to 10 years (PRODUCT.md 4.1), three of them leap years.
 const RETENTION: RangeInclusive<Duration> = MINUTE..=DAY.saturating_mul(3_653);
 const DEFAULT_RETENTION: Duration = DAY.saturating_mul(30);
 
+/// What is configured of tenants.
+pub(super) struct Tenants {
+    /// As far as it can be read.
+    pub(super) read: Vec<Tenant>,
+    /// The names of all.
+    pub(super) names: Names<TenantId>,
+}
+
 /// Checks all `[[tenant]]` tables.
-pub(super) fn check(tables: Vec<TenantTable>) -> Result<Vec<Tenant>, Fault> {
-    let mut ids = HashSet::new();
+pub(super) fn check(tables: Vec<Spanned<TenantTable>>, faults: &mut Faults) -> Tenants {
+    let mut names = Names::default();
     let mut key_hashes = HashSet::new();
     let mut tenants = Vec::with_capacity(tables.len());
-    for table in tables {
-        let (span, id) = (table.id.span(), table.id.into_inner().0);
-        if !ids.insert(id.clone()) {
-            return Err(Fault::new(span, format!("the tenant `{id}` is configured twice")));
-        }
-        let retention = time(table.session_retention.as_ref(), &RETENTION)?.unwrap_or(DEFAULT_RETENTION);
-        let idle_limit = time(table.user_idle_limit.as_ref(), &RETENTION)?;
-        let releases = releases(table.release, retention, idle_limit)?;
-        let api_keys = api_keys(table.api_key, &id, &releases, &mut key_hashes)?;
-        tenants.push(Tenant { id, releases, api_keys });
+    for table in tables.into_iter().map(Spanned::into_inner) {
+        let id = names.add(table.id.0, faults, |id| format!("the tenant `{id}` is configured twice"));
+        let retention = time(table.session_retention, &RETENTION, faults).or(DEFAULT_RETENTION);
+        let idle_limit = time(table.user_idle_limit, &RETENTION, faults).given();
+        let (releases, instances) = releases(table.release, retention, idle_limit, faults);
+        let api_keys = api_keys(table.api_key, &instances, &mut key_hashes, faults);
+        tenants.extend(id.map(|id| Tenant { id, releases, api_keys }));
     }
-    Ok(tenants)
+    Tenants { read: tenants, names }
 }
 
 fn releases(
-    tables: Vec<ReleaseTable>,
+    tables: Vec<Spanned<ReleaseTable>>,
     retention: Duration,
     idle_limit: Option<Duration>,
-) -> Result<Vec<Release>, Fault> {
-    let mut names = HashSet::new();
-    let mut claimed = HashMap::new();
+    faults: &mut Faults,
+) -> (Vec<Release>, Names<InstanceId>) {
+    let mut names = Names::default();
+    let mut claimed: HashMap<_, Option<InstanceId>> = HashMap::new();
     let mut releases = Vec::with_capacity(tables.len());
-    for table in tables {
-        let (span, instance) = (table.instance_id.span(), table.instance_id.into_inner().0);
-        if !names.insert(instance.clone()) {
-            return Err(Fault::new(span, format!("the release `{instance}` is configured twice in this tenant")));
-        }
-        let mut numbers = Vec::with_capacity(table.numbers.len());
-        for number in table.numbers {
-            let (span, number) = (number.span(), number.into_inner().parse::<NumberPattern>());
-            let number = number.map_err(|error| Fault::new(span.clone(), error.to_string()))?;
-            if let Some(other) = claimed.insert(number.clone(), instance.clone()) {
-                return Err(Fault::new(span, format!("this number is claimed by the release `{other}` already")));
-            }
-            numbers.push(number);
-        }
-        releases.push(Release {
-            instance,
-            generation: table.generation.0,
-            numbers,
-            session_retention: time(table.session_retention.as_ref(), &RETENTION)?.unwrap_or(retention),
-            user_idle_limit: time(table.user_idle_limit.as_ref(), &RETENTION)?.or(idle_limit),
-            reset: table.reset.map(|word| word.0).unwrap_or_default(),
-            anonymous_sessions: table.anonymous_sessions.map(|word| word.0).unwrap_or_default(),
-            keep_number: table.keep_number,
-            min_assurance: table.min_assurance.map(|word| word.0).unwrap_or_default(),
-            min_assurance_for: table.min_assurance_for.into_iter().map(|(name, level)| (name.0, level.0)).collect(),
+    for table in tables.into_iter().map(Spanned::into_inner) {
+        let instance = names.add(table.instance_id.0, faults, |name| {
+            format!("the release `{name}` is configured twice in this tenant")
         });
+        let mut numbers = Vec::new();
+        for number in table.numbers.given().into_iter().flat_map(|numbers| numbers.texts) {
+            let (span, number) = (number.span(), number.into_inner());
+            match claimed.insert(number.clone(), instance.clone()) {
+                None => numbers.push(number),
+                Some(Some(other)) => {
+                    faults.add(span, format!("this number is claimed by the release `{other}` already"));
+                }
+                Some(None) => faults.add(span, "this number is claimed by another release already"),
+            }
+        }
+        let retention = time(table.session_retention, &RETENTION, faults).or(retention);
+        let idle_limit = time(table.user_idle_limit, &RETENTION, faults).given().or(idle_limit);
+        let generation = table.generation.0.map(Spanned::into_inner);
+        releases.extend(instance.zip(generation).map(|(instance, generation)| Release {
+            instance,
+            generation,
+            numbers,
+            session_retention: retention,
+            user_idle_limit: idle_limit,
+            reset: table.reset.given().unwrap_or_default(),
+            anonymous_sessions: table.anonymous_sessions.given().unwrap_or_default(),
+            keep_number: table.keep_number.or(false),
+            min_assurance: table.min_assurance.given().unwrap_or_default(),
+            min_assurance_for: table.min_assurance_for.given().map(|levels| levels.0).unwrap_or_default(),
+        }));
     }
-    Ok(releases)
+    (releases, names)
 }
 
 fn api_keys(
     tables: Vec<Spanned<ApiKeyTable>>,
-    tenant: &TenantId,
-    releases: &[Release],
+    releases: &Names<InstanceId>,
     hashes: &mut HashSet<[u8; 32]>,
-) -> Result<Vec<ApiKey>, Fault> {
-    let mut names = HashSet::new();
+    faults: &mut Faults,
+) -> Vec<ApiKey> {
+    let mut names = Names::default();
     let mut keys = Vec::with_capacity(tables.len());
-    for table in tables {
-        let table = table.into_inner();
-        let (span, name) = (table.name.span(), table.name.into_inner().0.0);
-        if !names.insert(name.clone()) {
-            return Err(Fault::new(span, format!("the API key `{name}` is configured twice in the tenant `{tenant}`")));
+    for table in tables.into_iter().map(Spanned::into_inner) {
+        let name = names.add(table.name.0, faults, |Label(name)| {
+            format!("the API key `{name}` is configured twice in this tenant")
+        });
+        if let Some(sha256) = &table.sha256.0
+            && !hashes.insert(*sha256.get_ref())
+        {
+            faults.add(sha256.span(), "another API key has the same value: a key belongs to one tenant and one entry");
         }
-        let (span, sha256) = (table.sha256.span(), table.sha256.into_inner().0);
-        if !hashes.insert(sha256) {
-            return Err(Fault::new(
-                span,
-                "another API key has the same value: a key belongs to one tenant and one entry",
-            ));
+        if let Some(scopes) = &table.scopes.0
+            && scopes.get_ref().is_empty()
+        {
+            faults.add(scopes.span(), "an API key without a scope can do nothing: name at least one");
         }
-        let (span, scopes) = (table.scopes.span(), table.scopes.into_inner());
-        let scopes: Scopes = scopes.into_iter().map(|scope| scope.0).collect();
-        if scopes.is_empty() {
-            return Err(Fault::new(span, "an API key without a scope can do nothing: name at least one"));
-        }
-        let releases = match table.releases {
-            None => None,
-            Some(names) => Some(names.into_iter().map(|name| configured(name, releases)).collect::<Result<_, _>>()?),
-        };
-        keys.push(ApiKey { name, sha256, scopes, releases });
+        let allowed = table.releases.given().map(|names| configured(names, releases, faults));
+        let (sha256, scopes) = (table.sha256.0.map(Spanned::into_inner), table.scopes.0.map(Spanned::into_inner));
+        keys.extend(name.zip(sha256).zip(scopes).map(|((Label(name), sha256), scopes)| ApiKey {
+            name,
+            sha256,
+            scopes: listed(scopes).into_iter().collect(),
+            releases: allowed,
+        }));
     }
-    Ok(keys)
+    keys
 }
 
-fn configured(name: Spanned<Text<InstanceId>>, releases: &[Release]) -> Result<InstanceId, Fault> {
-    let (span, name) = (name.span(), name.into_inner().0);
-    if releases.iter().any(|release| release.instance == name) {
-        Ok(name)
-    } else {
-        Err(Fault::new(span, format!("this tenant has no release `{name}`")))
+fn configured(names: List<InstanceId>, releases: &Names<InstanceId>, faults: &mut Faults) -> Vec<InstanceId> {
+    for name in names.texts.iter().filter(|name| releases.lack(name.get_ref())) {
+        faults.add(name.span(), format!("this tenant has no release `{}`", name.get_ref()));
     }
+    listed(names)
 }

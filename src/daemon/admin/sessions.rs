@@ -1,6 +1,7 @@
 //! Sessions: the active ones as a list, any single one with the names of its variables. Values are for voice apps, not
 //! for operators.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -8,9 +9,13 @@ use serde::Serialize;
 use super::calls::CallFigures;
 use super::request::{Part, key_of, line};
 use crate::actors::{Directory, Scope, SessionView};
+use crate::domain::ids::SessionId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Authority, Call, Lifetime, Session, VisibleVariable};
 use crate::domain::time::Timestamp;
+
+/// Sessions that are counted where a beginning of an ID is that of several.
+const MOST_MATCHES: usize = 1_000;
 
 #[derive(Serialize)]
 struct List {
@@ -79,10 +84,17 @@ pub(super) fn list(directory: &Directory, part: &Part) -> Result<String, Refusal
     line(&List { sessions: sessions.iter().map(|view| figures(directory, view)).collect(), next })
 }
 
-/// The answer to `session`, active or sleeping.
+/// The answer to `session`, active or sleeping, by its ID or a beginning of it.
 pub(super) async fn one(directory: &Arc<Directory>, tenant: &str, session: &str) -> Result<String, Refusal> {
-    let (tenant, session) = (tenant.parse()?, session.parse()?);
+    let tenant = tenant.parse()?;
     let unknown = || Refusal::new(Reason::UnknownSession, "no session of this tenant has this session_id");
+    let session = match session.parse() {
+        Ok(whole) => whole,
+        Err(_) => {
+            let found = directory.sessions_beginning(&tenant, &session.parse()?, MOST_MATCHES).await?;
+            only_one(found)?.ok_or_else(unknown)?
+        }
+    };
     let view = directory.find_session(&tenant, &session).await?.ok_or_else(unknown)?;
     let calls = view.session.calls.iter();
     line(&One {
@@ -92,6 +104,18 @@ pub(super) async fn one(directory: &Arc<Directory>, tenant: &str, session: &str)
             names: each_variable(directory, &view, name),
         },
     })
+}
+
+/// The one session that was found, if there is one.
+fn only_one(found: BTreeSet<SessionId>) -> Result<Option<SessionId>, Refusal> {
+    match found.len() {
+        0 | 1 => Ok(found.into_iter().next()),
+        many => {
+            let many = if many < MOST_MATCHES { many.to_string() } else { format!("{MOST_MATCHES} or more") };
+            let detail = format!("the session_ids of {many} sessions of this tenant begin so: write more of it");
+            Err(Refusal::new(Reason::InvalidParams, detail))
+        }
+    }
 }
 
 fn figures(directory: &Directory, view: &SessionView) -> Figures {
@@ -147,4 +171,20 @@ fn each_variable<T>(
         all.extend(own.map(|visible| told(visible, call)));
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_beginning_of_several_ids_is_refused_with_their_count() {
+        let sessions =
+            |count: u16| (0..count).map(|at| SessionId::Caller([at.to_be_bytes(); 16].concat().try_into().unwrap()));
+        let refused = |count| only_one(sessions(count).collect()).unwrap_err().detail.into_owned();
+        assert_eq!(only_one(sessions(0).collect()).unwrap(), None);
+        assert_eq!(only_one(sessions(1).collect()).unwrap(), sessions(1).next());
+        assert!(refused(2).starts_with("the session_ids of 2 sessions") && refused(2).contains("write more of it"));
+        assert!(refused(1_001).contains("1000 or more"));
+    }
 }

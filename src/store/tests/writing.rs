@@ -47,6 +47,32 @@ fn everybody_is_told_in_order_with_rising_sequences_and_a_barrier_after_what_cam
 }
 
 #[test]
+fn sessions_with_a_record_are_found_by_the_beginning_of_their_ids() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let id = |last: u8| SessionId::Caller(std::array::from_fn(|at| if at < 5 { 0xab } else { last }));
+    let alike = SessionId::Anonymous([0xab; 16]);
+    let release = house.release("acme");
+    for id in [id(1), id(2), alike, SessionId::Caller([0xff; 32])] {
+        house.record(&release, &Session { id, ..session(1) });
+    }
+    let foreign = house.release("globex");
+    house.record(&foreign, &Session { id: id(3), ..session(1) });
+    let found = |start: &str, limit| {
+        let (tenant, start) = (release_id("acme").tenant, start.parse().expect("the beginning of a session ID"));
+        house.store.sessions_beginning(&tenant, &start, limit).expect("readable")
+    };
+    assert_eq!(found("abababab", 10), [id(1), id(2)]);
+    assert_eq!(found("abababab", 1), [id(1)]);
+    assert_eq!(found("ababababab02", 10), [id(2)]);
+    assert_eq!(found("ababababab0", 10), [id(1), id(2)], "half a byte counts");
+    assert_eq!(found("anon-abababab", 10), [alike]);
+    assert_eq!(found("ffffffff", 10), [SessionId::Caller([0xff; 32])]);
+    assert_eq!(found("00000000", 10), []);
+    house.close();
+}
+
+#[test]
 fn a_shutdown_writes_what_is_waiting_and_there_is_one_writer_only() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let house = House::open(place.path());

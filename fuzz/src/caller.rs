@@ -1,5 +1,4 @@
 //! What the targets about callers share.
-#![allow(dead_code, reason = "each target takes what it needs")]
 
 use recalld::domain::caller::{self, Assurance, Caller, CallerSource, Evidence, Presentation, Region, Trunk};
 
