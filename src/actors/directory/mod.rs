@@ -81,6 +81,8 @@ pub struct Counts {
     pub active_sessions: usize,
     /// Sessions that are in memory, those included that are about to leave it.
     pub session_actors: usize,
+    /// Calls that are in memory with an actor, those included that are about to leave it.
+    pub call_actors: usize,
     /// Bytes that active sessions take, coarsely.
     pub session_memory: u64,
 }
@@ -370,6 +372,7 @@ impl Directory {
                 .filter(|slot| slot.view().is_some_and(|view| !view.calls.is_empty()))
                 .count(),
             session_actors: self.sessions.len(),
+            call_actors: self.calls.len(),
             session_memory: self.memory.load(Ordering::Relaxed),
         }
     }
