@@ -107,7 +107,9 @@ impl Clock {
             let wall = system_millis();
             let offset = wall.saturating_sub(boot_millis());
             let mut gap = offset.saturating_sub(self.offset.load(Ordering::Relaxed));
-            if gap.abs() <= BELIEVED_MILLIS {
+            // After a start with a clock that was behind, one that comes nearer to the time it is known to be is not ahead.
+            let is_ahead = wall.saturating_sub(self.latest.load(Ordering::Relaxed)) > BELIEVED_MILLIS;
+            if gap.abs() <= BELIEVED_MILLIS || (gap > 0 && !is_ahead) {
                 self.offset.store(offset, Ordering::Relaxed);
                 let behind = self.latest.load(Ordering::Relaxed).saturating_sub(wall);
                 gap = if behind > BELIEVED_MILLIS { -behind } else { 0 };
@@ -158,6 +160,12 @@ fn boot_millis() -> i64 {
 mod tests {
     use super::*;
 
+    /// As if the wall clock had been set: what was known before is so much farther from it.
+    fn set_forward(clock: &Clock, millis: i64) {
+        clock.offset.fetch_sub(millis, Ordering::Relaxed);
+        clock.latest.fetch_sub(millis, Ordering::Relaxed);
+    }
+
     #[test]
     fn the_clock_waits_at_a_time_that_was_noted_before() {
         let noted = Timestamp::from_unix_millis(system_millis() + 3_600_000);
@@ -168,11 +176,27 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_behind_at_the_start_is_believed_when_it_is_set_right() {
+        let noted = Timestamp::from_unix_millis(system_millis() + 60_000);
+        let clock = Clock::system(Some(noted));
+        // As if the wall clock had been behind by days when the daemon began, and is by a minute now.
+        clock.offset.fetch_sub(3 * 86_400_000, Ordering::Relaxed);
+        assert_eq!(clock.now(), noted);
+        assert_eq!(clock.compare(), WallClock::Agrees);
+        assert_eq!(clock.now(), noted, "it waits for the last minute");
+        // As if it was still behind by days after it had been set.
+        let noted = Timestamp::from_unix_millis(system_millis() + 86_400_000);
+        let clock = Clock::system(Some(noted));
+        clock.offset.fetch_sub(2 * 86_400_000, Ordering::Relaxed);
+        assert!(matches!(clock.compare(), WallClock::Behind(_)) && !clock.is_doubted());
+        assert_eq!(clock.now(), noted);
+    }
+
+    #[test]
     fn a_jump_forward_is_not_believed_until_it_is_confirmed() {
         let clock = Clock::system(None);
         let before = clock.now();
-        // As if the wall clock had been set forward by an hour.
-        clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
+        set_forward(&clock, 3_600_000);
         assert!(matches!(clock.compare(), WallClock::Ahead(by) if by >= Duration::from_secs(3_599)));
         assert!(clock.is_doubted());
         assert!(clock.now() < before.after(Duration::from_secs(60)));
@@ -183,9 +207,9 @@ mod tests {
     #[test]
     fn a_clock_that_returns_is_believed_again() {
         let clock = Clock::system(None);
-        clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
+        set_forward(&clock, 3_600_000);
         assert!(matches!(clock.compare(), WallClock::Ahead(_)));
-        clock.offset.fetch_add(3_600_000, Ordering::Relaxed);
+        set_forward(&clock, -3_600_000);
         assert!(clock.compare() == WallClock::Agrees && !clock.is_doubted());
     }
 
