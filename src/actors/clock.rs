@@ -4,8 +4,8 @@
 //! - The time never goes back, also not behind the latest time that was noted on the disk before the start: what has
 //!   ended stays ended. A clock that is behind waits there.
 //! - A jump forward of more than five minutes while the daemon runs is not believed: the time goes on by the other
-//!   clock, and nothing is deleted, until an operator confirms the new time or the clock returns (PRODUCT.md 4.1). A
-//!   jump back of more than that is not followed either, and deletes nothing early.
+//!   clock, and nothing is deleted, until an operator confirms the new time or the clock returns (PRODUCT.md 4.1), also
+//!   if the daemon ends in between. A jump back of more than that is not followed either, and deletes nothing early.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -54,12 +54,23 @@ impl Clock {
     /// The clock of the system, not before a time that was noted earlier.
     #[must_use]
     pub fn system(not_before: Option<Timestamp>) -> Self {
-        let wall = system_millis();
-        let latest = not_before.map_or(wall, |floor| floor.unix_millis().max(wall));
+        Self::system_in_doubt(not_before, None)
+    }
+
+    /// The same; it stays doubted if it was, as [`Clock::doubt`] told, and has not returned.
+    pub(super) fn system_in_doubt(not_before: Option<Timestamp>, doubt: Option<i64>) -> Self {
+        let (wall, boot) = (system_millis(), boot_millis());
+        let floor = not_before.map_or(i64::MIN, Timestamp::unix_millis);
+        // A machine that was started anew counts from zero again: then it is at least as late as was noted.
+        let believed = doubt.map(|offset| boot.saturating_add(offset).max(floor));
+        let (latest, offset) = match believed.filter(|believed| wall.saturating_sub(*believed) > BELIEVED_MILLIS) {
+            Some(believed) => (believed, believed - boot),
+            None => (floor.max(wall), wall - boot),
+        };
         Self {
             source: Source::System,
             latest: AtomicI64::new(latest),
-            offset: AtomicI64::new(wall - boot_millis()),
+            offset: AtomicI64::new(offset),
             gap: AtomicI64::new(0),
         }
     }
@@ -135,6 +146,12 @@ impl Clock {
         self.gap.load(Ordering::Relaxed) > 0
     }
 
+    /// What has to be known at the next start if the wall clock is doubted: how the believed time stands to the clock
+    /// since the start of the machine.
+    pub(super) fn doubt(&self) -> Option<i64> {
+        self.is_doubted().then(|| self.offset.load(Ordering::Relaxed))
+    }
+
     /// Believes a wall clock that is ahead from now on; by how much it was, if it was.
     pub(super) fn confirm(&self) -> Option<Duration> {
         let WallClock::Ahead(by) = self.compare() else { return None };
@@ -202,6 +219,23 @@ mod tests {
         assert!(clock.now() < before.after(Duration::from_secs(60)));
         assert!(clock.confirm().is_some_and(|by| by >= Duration::from_secs(3_599)));
         assert!(!clock.is_doubted() && clock.compare() == WallClock::Agrees);
+    }
+
+    #[test]
+    fn a_doubted_clock_is_doubted_after_another_start_too_unless_it_has_returned() {
+        let clock = Clock::system(None);
+        set_forward(&clock, 3_600_000);
+        clock.compare();
+        let (noted, doubt) = (clock.now(), clock.doubt());
+        let again = Clock::system_in_doubt(Some(noted), doubt);
+        assert!(matches!(again.compare(), WallClock::Ahead(by) if by >= Duration::from_secs(3_599)));
+        assert!(again.now() >= noted && again.now() < noted.after(Duration::from_secs(60)));
+        // As if the machine had been started anew.
+        let again = Clock::system_in_doubt(Some(noted), doubt.map(|offset| offset - 86_400_000));
+        again.compare();
+        assert!(again.is_doubted() && again.now() >= noted && again.now() < noted.after(Duration::from_secs(60)));
+        let returned = Clock::system_in_doubt(Some(noted), doubt.map(|offset| offset + 3_600_000));
+        assert_eq!((returned.compare(), returned.doubt()), (WallClock::Agrees, None));
     }
 
     #[test]
