@@ -18,6 +18,8 @@ mod held;
 mod jumps;
 #[path = "clock/killed.rs"]
 mod killed;
+#[path = "clock/limits.rs"]
+mod limits;
 
 use std::path::{Path, PathBuf};
 
