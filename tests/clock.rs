@@ -20,6 +20,8 @@ mod jumps;
 mod killed;
 #[path = "clock/limits.rs"]
 mod limits;
+#[path = "clock/run.rs"]
+mod run;
 
 use std::path::{Path, PathBuf};
 
