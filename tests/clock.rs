@@ -1,6 +1,7 @@
 //! Real jumps of the system clock, made with faketime, against the built daemon (PRODUCT.md 4.1): a jump forward deletes
 //! nothing until an operator confirms it or the clock returns, a jump back never revives anything and deletes nothing
-//! early. And a retention that is shorter by mistake.
+//! early, also where the daemon is killed in between. Limits that take minutes, and what an operator ends by hand. And a
+//! retention that is shorter by mistake.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -15,6 +16,12 @@ mod support;
 mod held;
 #[path = "clock/jumps.rs"]
 mod jumps;
+#[path = "clock/killed.rs"]
+mod killed;
+#[path = "clock/limits.rs"]
+mod limits;
+#[path = "clock/run.rs"]
+mod run;
 
 use std::path::{Path, PathBuf};
 
@@ -33,10 +40,15 @@ struct Moved {
 impl Moved {
     /// Starts one at an offset from the real time, as in `-40d` or `+0`.
     fn start(offset: &str) -> Self {
+        Self::with(Config::default(), offset)
+    }
+
+    /// The same with another configuration.
+    fn with(config: Config, offset: &str) -> Self {
         let place = tempfile::tempdir().unwrap();
         let file = place.path().join("offset");
         std::fs::write(&file, offset).unwrap();
-        let config = Config::default()
+        let config = config
             .environment("LD_PRELOAD", library().to_str().unwrap())
             .environment("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
             .environment("FAKETIME_NO_CACHE", "1")
@@ -59,9 +71,21 @@ impl Moved {
         serde_json::from_str(&out).unwrap()
     }
 
+    /// Kills it, sets the clock, and starts it again.
+    fn kill_and_set(&mut self, offset: &str) {
+        self.daemon.kill();
+        self.set(offset);
+        self.daemon.restart();
+    }
+
     fn is_doubted(&self) -> bool {
         self.status()["clock"]["doubted"].as_bool().unwrap()
     }
+}
+
+/// The names in a context, of a switch or of a voice app.
+fn names_in(context: &Value) -> Vec<String> {
+    context["variables"].as_object().unwrap().keys().cloned().collect()
 }
 
 /// The library that stands between the daemon and the system clock.

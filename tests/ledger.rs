@@ -1,6 +1,7 @@
 //! The ledger (PRODUCT.md 2, 4.5, 6.1): load from many connections, `kill -9` at random moments, restart. Afterwards
 //! every acknowledged change is there, what was not acknowledged is there as a whole or not at all and in order, no
-//! revision was given twice, and a watcher that comes back with its cursor has missed and repeated nothing.
+//! revision was given twice, what has ended is not there and does not come back, and a watcher that comes back with its
+//! cursor has missed and repeated nothing.
 //!
 //! Some cycles end in order, by SIGTERM, and some restarts are killed before they are ready.
 //!
@@ -15,6 +16,8 @@
 
 mod support;
 
+#[path = "ledger/ends.rs"]
+mod ends;
 #[path = "ledger/load.rs"]
 mod load;
 #[path = "ledger/model.rs"]
@@ -32,6 +35,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::{StdRng, SysRng};
 use rand::{RngExt as _, SeedableRng as _, TryRng as _};
 
+use ends::Ends;
 use load::Worker;
 use pace::Pace;
 use rivals::Rivals;
@@ -55,7 +59,7 @@ fn from_environment(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice() {
+fn after_kill_9_everything_acknowledged_is_there_until_its_end_and_no_revision_was_given_twice() {
     let cycles = from_environment("RECALLD_CRASH_CYCLES", 25);
     let seed = from_environment("RECALLD_CRASH_SEED", SysRng.try_next_u64().unwrap());
     println!("{cycles} cycles with RECALLD_CRASH_SEED={seed}");
@@ -66,6 +70,7 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
     let stream = Stream::start(&daemon, pace.clone());
     let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&daemon, number, rng.random())).collect();
     let mut rivals = Rivals::new(&daemon, RIVALS);
+    let mut ends = Ends::new(&daemon, rng.random());
     let begin = Instant::now();
     for cycle in 1..=cycles {
         let load = Duration::from_millis(rng.random_range(LOAD));
@@ -79,6 +84,8 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
                 scope.spawn(move || worker.run(edge, pace));
             }
             rivals.run(scope, edge, pace);
+            let ends = &mut ends;
+            scope.spawn(move || ends.run(edge));
             std::thread::sleep(load);
             if orderly {
                 daemon.terminate();
@@ -97,17 +104,20 @@ fn after_kill_9_everything_acknowledged_is_there_and_no_revision_was_given_twice
             worker.reconcile(&daemon);
         }
         rivals.reconcile(&daemon);
+        ends.reconcile(&daemon);
         for (session, model) in workers.iter().flat_map(Worker::sessions) {
             stream.has_caught_up(session, model.revision, Some(model));
         }
         let (session, revision) = rivals.session();
         stream.has_caught_up(session, revision, None);
-        let acknowledged: u64 = workers.iter().map(Worker::acknowledged).sum::<u64>() + rivals.acknowledged();
+        let of_workers: u64 = workers.iter().map(Worker::acknowledged).sum();
+        let acknowledged = of_workers + rivals.acknowledged() + ends.acknowledged();
         println!(
             "cycle {cycle}/{cycles}: {acknowledged} changes acknowledged, {} events watched, {:.1} s",
             stream.events(),
             begin.elapsed().as_secs_f64()
         );
     }
+    ends.end(&daemon);
     stream.stop();
 }

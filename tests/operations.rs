@@ -1,4 +1,5 @@
 //! What operators rely on (PRODUCT.md 8): what a start refuses, health and metrics, reload, the admin socket, the end.
+//! And that sessions that sleep take no memory.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +12,8 @@ mod support;
 
 #[path = "operations/admin.rs"]
 mod admin;
+#[path = "operations/asleep.rs"]
+mod asleep;
 #[path = "operations/end.rs"]
 mod end;
 #[path = "operations/health.rs"]

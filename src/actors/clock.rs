@@ -4,8 +4,8 @@
 //! - The time never goes back, also not behind the latest time that was noted on the disk before the start: what has
 //!   ended stays ended. A clock that is behind waits there.
 //! - A jump forward of more than five minutes while the daemon runs is not believed: the time goes on by the other
-//!   clock, and nothing is deleted, until an operator confirms the new time or the clock returns (PRODUCT.md 4.1). A
-//!   jump back of more than that is not followed either, and deletes nothing early.
+//!   clock, and nothing is deleted, until an operator confirms the new time or the clock returns (PRODUCT.md 4.1), also
+//!   if the daemon ends in between. A jump back of more than that is not followed either, and deletes nothing early.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -54,12 +54,23 @@ impl Clock {
     /// The clock of the system, not before a time that was noted earlier.
     #[must_use]
     pub fn system(not_before: Option<Timestamp>) -> Self {
-        let wall = system_millis();
-        let latest = not_before.map_or(wall, |floor| floor.unix_millis().max(wall));
+        Self::system_in_doubt(not_before, None)
+    }
+
+    /// The same; it stays doubted if it was, as [`Clock::doubt`] told, and has not returned.
+    pub(super) fn system_in_doubt(not_before: Option<Timestamp>, doubt: Option<i64>) -> Self {
+        let (wall, boot) = (system_millis(), boot_millis());
+        let floor = not_before.map_or(i64::MIN, Timestamp::unix_millis);
+        // A machine that was started anew counts from zero again: then it is at least as late as was noted.
+        let believed = doubt.map(|offset| boot.saturating_add(offset).max(floor));
+        let (latest, offset) = match believed.filter(|believed| wall.saturating_sub(*believed) > BELIEVED_MILLIS) {
+            Some(believed) => (believed, believed - boot),
+            None => (floor.max(wall), wall - boot),
+        };
         Self {
             source: Source::System,
             latest: AtomicI64::new(latest),
-            offset: AtomicI64::new(wall - boot_millis()),
+            offset: AtomicI64::new(offset),
             gap: AtomicI64::new(0),
         }
     }
@@ -107,7 +118,9 @@ impl Clock {
             let wall = system_millis();
             let offset = wall.saturating_sub(boot_millis());
             let mut gap = offset.saturating_sub(self.offset.load(Ordering::Relaxed));
-            if gap.abs() <= BELIEVED_MILLIS {
+            // After a start with a clock that was behind, one that comes nearer to the time it is known to be is not ahead.
+            let is_ahead = wall.saturating_sub(self.latest.load(Ordering::Relaxed)) > BELIEVED_MILLIS;
+            if gap.abs() <= BELIEVED_MILLIS || (gap > 0 && !is_ahead) {
                 self.offset.store(offset, Ordering::Relaxed);
                 let behind = self.latest.load(Ordering::Relaxed).saturating_sub(wall);
                 gap = if behind > BELIEVED_MILLIS { -behind } else { 0 };
@@ -131,6 +144,12 @@ impl Clock {
     /// Whether the wall clock is ahead and nobody has confirmed it: then nothing is deleted because of its time.
     pub fn is_doubted(&self) -> bool {
         self.gap.load(Ordering::Relaxed) > 0
+    }
+
+    /// What has to be known at the next start if the wall clock is doubted: how the believed time stands to the clock
+    /// since the start of the machine.
+    pub(super) fn doubt(&self) -> Option<i64> {
+        self.is_doubted().then(|| self.offset.load(Ordering::Relaxed))
     }
 
     /// Believes a wall clock that is ahead from now on; by how much it was, if it was.
@@ -158,6 +177,12 @@ fn boot_millis() -> i64 {
 mod tests {
     use super::*;
 
+    /// As if the wall clock had been set: what was known before is so much farther from it.
+    fn set_forward(clock: &Clock, millis: i64) {
+        clock.offset.fetch_sub(millis, Ordering::Relaxed);
+        clock.latest.fetch_sub(millis, Ordering::Relaxed);
+    }
+
     #[test]
     fn the_clock_waits_at_a_time_that_was_noted_before() {
         let noted = Timestamp::from_unix_millis(system_millis() + 3_600_000);
@@ -168,11 +193,27 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_behind_at_the_start_is_believed_when_it_is_set_right() {
+        let noted = Timestamp::from_unix_millis(system_millis() + 60_000);
+        let clock = Clock::system(Some(noted));
+        // As if the wall clock had been behind by days when the daemon began, and is by a minute now.
+        clock.offset.fetch_sub(3 * 86_400_000, Ordering::Relaxed);
+        assert_eq!(clock.now(), noted);
+        assert_eq!(clock.compare(), WallClock::Agrees);
+        assert_eq!(clock.now(), noted, "it waits for the last minute");
+        // As if it was still behind by days after it had been set.
+        let noted = Timestamp::from_unix_millis(system_millis() + 86_400_000);
+        let clock = Clock::system(Some(noted));
+        clock.offset.fetch_sub(2 * 86_400_000, Ordering::Relaxed);
+        assert!(matches!(clock.compare(), WallClock::Behind(_)) && !clock.is_doubted());
+        assert_eq!(clock.now(), noted);
+    }
+
+    #[test]
     fn a_jump_forward_is_not_believed_until_it_is_confirmed() {
         let clock = Clock::system(None);
         let before = clock.now();
-        // As if the wall clock had been set forward by an hour.
-        clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
+        set_forward(&clock, 3_600_000);
         assert!(matches!(clock.compare(), WallClock::Ahead(by) if by >= Duration::from_secs(3_599)));
         assert!(clock.is_doubted());
         assert!(clock.now() < before.after(Duration::from_secs(60)));
@@ -181,11 +222,28 @@ mod tests {
     }
 
     #[test]
+    fn a_doubted_clock_is_doubted_after_another_start_too_unless_it_has_returned() {
+        let clock = Clock::system(None);
+        set_forward(&clock, 3_600_000);
+        clock.compare();
+        let (noted, doubt) = (clock.now(), clock.doubt());
+        let again = Clock::system_in_doubt(Some(noted), doubt);
+        assert!(matches!(again.compare(), WallClock::Ahead(by) if by >= Duration::from_secs(3_599)));
+        assert!(again.now() >= noted && again.now() < noted.after(Duration::from_secs(60)));
+        // As if the machine had been started anew.
+        let again = Clock::system_in_doubt(Some(noted), doubt.map(|offset| offset - 86_400_000));
+        again.compare();
+        assert!(again.is_doubted() && again.now() >= noted && again.now() < noted.after(Duration::from_secs(60)));
+        let returned = Clock::system_in_doubt(Some(noted), doubt.map(|offset| offset + 3_600_000));
+        assert_eq!((returned.compare(), returned.doubt()), (WallClock::Agrees, None));
+    }
+
+    #[test]
     fn a_clock_that_returns_is_believed_again() {
         let clock = Clock::system(None);
-        clock.offset.fetch_sub(3_600_000, Ordering::Relaxed);
+        set_forward(&clock, 3_600_000);
         assert!(matches!(clock.compare(), WallClock::Ahead(_)));
-        clock.offset.fetch_add(3_600_000, Ordering::Relaxed);
+        set_forward(&clock, -3_600_000);
         assert!(clock.compare() == WallClock::Agrees && !clock.is_doubted());
     }
 

@@ -89,10 +89,13 @@ pub(super) struct TimerWheel {
     pace: Pace,
     finished: Option<Arc<Finished>>,
     looks: u32,
+    /// What is on the disk of a doubted clock.
+    noted_doubt: Option<i64>,
+    is_noting: bool,
 }
 
 impl TimerWheel {
-    pub(super) fn new(directory: Arc<Directory>, expired_to: Timestamp) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, expired_to: Timestamp, noted_doubt: Option<i64>) -> Self {
         let now = directory.now();
         Self {
             directory,
@@ -106,6 +109,8 @@ impl TimerWheel {
             pace: Pace::new(),
             finished: None,
             looks: 0,
+            noted_doubt,
+            is_noting: false,
         }
     }
 
@@ -130,6 +135,7 @@ impl TimerWheel {
             }
             _ => {}
         }
+        self.note_doubt(context);
         let now = self.directory.now();
         if !is_doubted {
             self.read_ahead(context, now);
@@ -146,6 +152,25 @@ impl TimerWheel {
             .store(u64::try_from(self.wheel.len() + self.ready.len()).unwrap_or(0), Ordering::Relaxed);
         let done_to = self.open.first_key_value().map_or(self.read_to, |(first, _)| self.read_to.min(*first));
         self.directory.store().note_times(now, done_to.min(now));
+    }
+
+    /// Brings to the disk whether the clock is doubted, so that the end of the daemon is no confirmation.
+    fn note_doubt(&mut self, context: &mut Context<Self>) {
+        let doubt = self.directory.clock().doubt();
+        if self.is_noting || doubt == self.noted_doubt {
+            return;
+        }
+        self.is_noting = true;
+        let directory = self.directory.clone();
+        let noting = actix_rt::task::spawn_blocking(move || directory.store().put_doubt(doubt));
+        let then = actix::fut::ActorFutureExt::map(noting.into_actor(self), move |noted, actor: &mut Self, _| {
+            actor.is_noting = false;
+            match noted.unwrap_or(Err(StoreError::Incomplete("a note of the clock: its writing panicked"))) {
+                Ok(()) => actor.noted_doubt = doubt,
+                Err(error) => tracing::error!("it cannot be noted whether the clock is doubted: {error}"),
+            }
+        });
+        context.spawn(then);
     }
 
     /// Reads the next part of the index, if the wheel is near its end.

@@ -91,6 +91,21 @@ impl Store {
         self.inner.written(sync_write(&self.inner.db, batch))
     }
 
+    /// Notes durably that the clock is doubted, and what has to be known of it at the next start, or that it is not. Blocks
+    /// on the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_doubt(&self, doubt: Option<i64>) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        let meta = family(&self.inner.db, META)?;
+        match doubt {
+            Some(doubt) => batch.put_cf(meta, DOUBT_KEY, doubt.to_be_bytes()),
+            None => batch.delete_cf(meta, DOUBT_KEY),
+        }
+        self.inner.written(sync_write(&self.inner.db, batch))
+    }
+
     /// Notes times with the progress of the log: what the clock says, and before when everything of the expiry index
     /// has been done.
     pub fn note_times(&self, clock: Timestamp, expired_to: Timestamp) {
@@ -101,6 +116,16 @@ impl Store {
 
 /// The time at which the daemon is known to have run, noted apart from the progress of the log.
 const CLOCK_KEY: &[u8] = b"clock";
+
+/// Set while the clock is doubted.
+const DOUBT_KEY: &[u8] = b"clock-doubt";
+
+/// What [`Store::put_doubt`] has noted.
+pub(super) fn noted_doubt(db: &DB) -> Result<Option<i64>, StoreError> {
+    let value = db.get_pinned_cf(family(db, META)?, DOUBT_KEY)?;
+    let unreadable = StoreError::Incomplete("why its clock was doubted cannot be read");
+    value.map(|value| (*value).try_into().map(i64::from_be_bytes).map_err(|_| unreadable)).transpose()
+}
 
 /// The time that [`Store::put_clock`] has noted.
 pub(super) fn noted_clock(db: &DB) -> Result<Option<Timestamp>, StoreError> {

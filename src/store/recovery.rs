@@ -46,6 +46,8 @@ pub struct Recovered {
     pub last_sequence: u64,
     /// The latest time the daemon is known to have run at, if it ever ran.
     pub clock: Option<Timestamp>,
+    /// What has to be known of the system clock, if it was doubted.
+    pub doubt: Option<i64>,
     /// Everything in the expiry index before this time has been done.
     pub expired_to: Timestamp,
 }
@@ -99,6 +101,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     let (mut recovered, unrecorded) = replay.finish(last)?;
     let of_progress = (progress.clock > 0).then(|| Timestamp::from_unix_millis(progress.clock));
     recovered.clock = of_progress.max(expiry::noted_clock(&db)?);
+    recovered.doubt = expiry::noted_doubt(&db)?;
     recovered.expired_to = Timestamp::from_unix_millis(progress.expired_to);
     let damaged = meta::damaged(&db)?;
     let active = active_keys(&db)?.into_iter().collect();

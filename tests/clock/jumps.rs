@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Moved;
 use super::support::{KEY, cli, wait};
+use super::{Moved, names_in};
 
 const ANNA: &str = "+493023125101";
 
@@ -22,8 +22,7 @@ fn leave(moved: &Moved, ttl: &str) -> String {
 
 /// The names a voice app sees.
 fn names(moved: &Moved, session: &str) -> Vec<String> {
-    let context = moved.daemon.http(KEY).get(session).ok();
-    context["variables"].as_object().unwrap().keys().cloned().collect()
+    names_in(&moved.daemon.http(KEY).get(session).ok())
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn complaints(metrics: &str) -> String {
 }
 
 /// The value of a metric, labels included in the name.
-fn value(metrics: &str, name: &str) -> f64 {
+pub fn value(metrics: &str, name: &str) -> f64 {
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {name} in\n{metrics}")).parse().unwrap()
 }
@@ -49,6 +49,8 @@ fn metrics_are_what_prometheus_wants() {
         ("recalld_read_only", 0.0),
         ("recalld_active_calls", 1.0),
         ("recalld_active_sessions", 1.0),
+        ("recalld_calls_in_memory", 1.0),
+        ("recalld_sessions_in_memory", 1.0),
         ("recalld_watchers", 0.0),
         ("recalld_switch_connections{switch=\"edge-1\"}", 1.0),
         ("recalld_switch_connections{switch=\"edge-2\"}", 0.0),

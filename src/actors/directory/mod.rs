@@ -81,6 +81,8 @@ pub struct Counts {
     pub active_sessions: usize,
     /// Sessions that are in memory, those included that are about to leave it.
     pub session_actors: usize,
+    /// Calls that are in memory with an actor, those included that are about to leave it.
+    pub call_actors: usize,
     /// Bytes that active sessions take, coarsely.
     pub session_memory: u64,
 }
@@ -132,7 +134,7 @@ impl Directory {
         let acknowledger = Acknowledger::new(publisher.clone(), lingering.clone(), active_calls.clone());
         let writer = store.spawn_writer(acknowledger)?;
         let arbiters: Vec<_> = (0..arbiters.max(1)).map(|_| Arbiter::new()).collect();
-        let clock = clock.unwrap_or_else(|| Clock::system(recovered.clock));
+        let clock = clock.unwrap_or_else(|| Clock::system_in_doubt(recovered.clock, recovered.doubt));
         if recovered.clock.is_none_or(|noted| clock.now().since(noted) > timer_wheel::NEAR) {
             // Before anybody is told that something has ended.
             store.put_clock(clock.now())?;
@@ -159,7 +161,7 @@ impl Directory {
             read_only: AtomicBool::new(false),
         });
         directory.register_releases()?;
-        directory.start_wheel(recovered.expired_to);
+        directory.start_wheel(recovered.expired_to, recovered.doubt);
         directory.bring_back(recovered)?;
         if let Some(wheel) = directory.wheel.get() {
             wheel.do_send(timer_wheel::Message::Begin);
@@ -169,10 +171,11 @@ impl Directory {
     }
 
     /// The timer wheel has a thread of its own, so that no call waits for timers nor the other way round.
-    fn start_wheel(self: &Arc<Self>, expired_to: Timestamp) {
+    fn start_wheel(self: &Arc<Self>, expired_to: Timestamp, doubt: Option<i64>) {
         let arbiter = Arbiter::new();
         let directory = self.clone();
-        let wheel = TimerWheel::start_in_arbiter(&arbiter.handle(), move |_| TimerWheel::new(directory, expired_to));
+        let wheel = move |_: &mut _| TimerWheel::new(directory, expired_to, doubt);
+        let wheel = TimerWheel::start_in_arbiter(&arbiter.handle(), wheel);
         let _first_is_kept = self.wheel.set(wheel);
         let _first_is_kept = self.background.set(arbiter.handle());
         self.arbiters.lock().push(arbiter);
@@ -370,6 +373,7 @@ impl Directory {
                 .filter(|slot| slot.view().is_some_and(|view| !view.calls.is_empty()))
                 .count(),
             session_actors: self.sessions.len(),
+            call_actors: self.calls.len(),
             session_memory: self.memory.load(Ordering::Relaxed),
         }
     }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod faults;
+mod interleavings;
 mod keys;
 mod lifetimes;
 mod retention;

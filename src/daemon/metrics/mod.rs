@@ -45,6 +45,10 @@ fn sessions(out: &mut Exposition, running: &Running) {
     let counts = running.directory.counts();
     out.one(Kind::Gauge, "recalld_active_calls", "Active calls", counts.active_calls);
     out.one(Kind::Gauge, "recalld_active_sessions", "Sessions with an active call", counts.active_sessions);
+    let help = "Calls in memory, those that leave it included";
+    out.one(Kind::Gauge, "recalld_calls_in_memory", help, counts.call_actors);
+    let help = "Sessions in memory, those that leave it included";
+    out.one(Kind::Gauge, "recalld_sessions_in_memory", help, counts.session_actors);
     out.one(Kind::Gauge, "recalld_session_memory_bytes", "Memory of sessions, coarsely", counts.session_memory);
 }
 

@@ -25,7 +25,7 @@ mod invariants;
 mod rules;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod variables;
 
 pub use command::{Authority, Change, Command, Condition, SetVariable, Start};

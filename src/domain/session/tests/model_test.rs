@@ -1,10 +1,14 @@
 //! Any order and repetition of commands of up to four calls, with the clock moving as it likes and the retention
-//! changing, gives the same answers, effects, revisions and views as the model.
+//! changing, gives the same answers, effects, revisions and views as the model. A program that does not is told in its
+//! smallest form, and `PROPTEST_RNG_SEED` with the seed beside it gives the same ones again.
 
 use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::test_runner::RngSeed;
+use rand::TryRng as _;
+use rand::rngs::SysRng;
 
 use super::model::{Model, Seen};
 use super::world::*;
@@ -191,12 +195,24 @@ fn sorted(mut words: Vec<String>) -> Vec<String> {
     words
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: ProptestConfig::default().cases.max(2_048),
+/// Told before anything runs, and shown with a failure.
+fn from_a_seed() -> ProptestConfig {
+    let config = ProptestConfig::default();
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => SysRng.try_next_u64().unwrap(),
+    };
+    println!("PROPTEST_RNG_SEED={seed}");
+    ProptestConfig {
+        cases: config.cases.max(2_048),
         failure_persistence: None,
-        ..ProptestConfig::default()
-    })]
+        rng_seed: RngSeed::Fixed(seed),
+        ..config
+    }
+}
+
+proptest! {
+    #![proptest_config(from_a_seed())]
 
     #[test]
     fn a_session_does_what_the_model_does(

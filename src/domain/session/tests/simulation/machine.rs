@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::chance::Chance;
 use super::disk::Disk;
+use super::program::{Action, Step};
 use super::wheel::{NEAR, Timer, Wheel};
 use crate::domain::ids::SessionId;
 use crate::domain::session::tests::model::Model;
@@ -26,6 +27,7 @@ struct Item {
 }
 
 pub(super) struct Machine {
+    /// For what a step leaves open.
     chance: Chance,
     rules: Rules,
     now: Timestamp,
@@ -53,13 +55,11 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    pub(super) fn new(seed: u64) -> Self {
-        let mut chance = Chance(seed);
-        let reset = chance.of(&[Reset::NewCall, Reset::NewCall, Reset::EveryCall]);
+    pub(super) fn new(reset: Reset, retention: Retention) -> Self {
         let now = Timestamp::from_unix_millis(1_790_000_000_000);
         Self {
-            rules: Rules { reset, ..rules() }.with_retention(chance.retention()),
-            chance,
+            rules: Rules { reset, ..rules() }.with_retention(retention),
+            chance: Chance(0),
             now,
             disk: Disk::new(now),
             wheel: Wheel::from(now),
@@ -77,38 +77,41 @@ impl Machine {
         }
     }
 
-    pub(super) fn step(&mut self) {
-        let wait = self.chance.wait();
-        self.now = self.now.after(wait);
-        if wait >= Duration::from_secs(1) && wait <= NEAR {
+    pub(super) fn step(&mut self, step: &Step) {
+        self.chance = Chance(step.seed);
+        self.now = self.now.after(step.wait);
+        if step.wait >= Duration::from_secs(1) && step.wait <= NEAR {
             // The writer keeps up, unless the clock jumps.
             self.write_all();
         }
-        match self.chance.below(30) {
-            0 => self.crash(),
-            1 => self.disk.trim(),
-            2 => self.rest(),
-            3 => self.change_retention(),
-            4 => self.disk.note(self.wheel.done_to(self.now)),
-            5 => self.settle(),
-            6 => self.sweep(),
-            7..=9 => self.look(),
-            10..=14 => self.write(),
-            _ => self.event(),
+        match &step.action {
+            Action::Crash => self.crash(),
+            Action::Trim => self.disk.trim(),
+            Action::Rest => self.rest(),
+            Action::Retention(wanted) => self.change_retention(*wanted),
+            Action::Note => self.disk.note(self.wheel.done_to(self.now)),
+            Action::Settle => self.settle(),
+            Action::Sweep => self.sweep(),
+            Action::Look => self.look(),
+            Action::Write => self.write(),
+            Action::Read => self.read(),
+            Action::Event { caller, command } => self.event(*caller, command),
         }
     }
 
-    fn event(&mut self) {
-        let id = match self.chance.below(4) {
-            3 => SessionId::Anonymous([self.withheld; 16]),
-            caller => SessionId::Caller([u8::try_from(caller).unwrap(); 32]),
-        };
-        let command = self.chance.command();
+    fn event(&mut self, caller: Option<u8>, command: &Command) {
+        let id = caller.map_or(SessionId::Anonymous([self.withheld; 16]), |caller| SessionId::Caller([caller; 32]));
         let before = self.load(id);
         if before.ordinal == 0 && !matches!(command, Command::Start(_)) {
             return;
         }
-        self.decide(&before, &command, None);
+        self.decide(&before, command, None);
+    }
+
+    /// Readers see what is durable, and at this moment nothing that has ended.
+    fn read(&self) {
+        let durable = self.answered.iter().map(|(id, (session, _))| (*id, session.clone()));
+        self.same_as_model(&durable.collect());
     }
 
     /// A session in memory, or what is stored of it.
@@ -242,8 +245,7 @@ impl Machine {
     }
 
     /// Another retention comes into force. A shorter one is followed by a sweep.
-    fn change_retention(&mut self) {
-        let wanted = self.chance.retention();
+    fn change_retention(&mut self, wanted: Retention) {
         let is_shorter = wanted.ends_earlier_than(&self.rules.retention());
         self.rules = self.rules.clone().with_retention(wanted);
         if is_shorter {
