@@ -16,6 +16,8 @@ use crate::domain::session::Call;
 use crate::domain::time::Timestamp;
 
 const MOST: usize = 100_000;
+/// Calls that are forgotten together.
+const AT_ONCE: usize = 64;
 
 /// A call that has ended.
 #[derive(Debug, Clone)]
@@ -53,17 +55,29 @@ impl Lingering {
     pub(super) fn insert(&self, release: &ReleaseId, session: SessionId, call: Arc<Call>, ended_at: Timestamp) {
         let key = CallKey { tenant: release.tenant.clone(), call: call.id.clone() };
         self.calls.insert(key.clone(), Lingers { release: release.clone(), session, call, ended_at });
-        let mut order = self.order.lock();
-        order.push_back((key, ended_at));
+        self.order.lock().push_back((key, ended_at));
+        self.trim_some(ended_at);
+    }
+
+    /// Forgets calls whose time is over.
+    pub(super) fn trim(&self, now: Timestamp) {
+        while self.trim_some(now) == AT_ONCE {}
+    }
+
+    /// The same for some of them, so that nobody waits long for the others. How many there were.
+    fn trim_some(&self, now: Timestamp) -> usize {
         let kept = self.linger().max(REOPEN_WAIT);
-        while let Some((oldest, at)) = order.front() {
-            if order.len() <= MOST && ended_at.since(*at) <= kept {
-                break;
+        let mut order = self.order.lock();
+        for trimmed in 0..AT_ONCE {
+            let is_over = |(_, at): &(CallKey, Timestamp)| now.since(*at) > kept;
+            if order.len() <= MOST && !order.front().is_some_and(is_over) {
+                return trimmed;
             }
+            let Some((oldest, at)) = order.pop_front() else { return trimmed };
             // The same call ID may have been reopened and have ended again since.
-            self.calls.remove_if(oldest, |_, lingers| lingers.ended_at == *at);
-            order.pop_front();
+            self.calls.remove_if(&oldest, |_, lingers| lingers.ended_at == at);
         }
+        AT_ONCE
     }
 
     /// A call that can still be fetched.
@@ -79,5 +93,56 @@ impl Lingering {
     fn within(&self, time: Duration, key: &CallKey, now: Timestamp) -> Option<Lingers> {
         let found = self.calls.get(key)?;
         (now.since(found.ended_at) <= time).then(|| found.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::caller::{Assurance, CallerSource, Presentation};
+    use crate::domain::session::{CallState, Direction};
+
+    fn ended(number: usize) -> Arc<Call> {
+        Arc::new(Call {
+            id: format!("{number}@192.0.2.7").parse().expect("a call ID"),
+            state: CallState::Ended,
+            started_at: Timestamp::from_unix_millis(0),
+            ringing_at: None,
+            answered_at: None,
+            ended_at: None,
+            end_cause: None,
+            end_code: None,
+            switch_at: None,
+            legs: Vec::new(),
+            direction: Direction::Inbound,
+            presentation: Presentation::Allowed,
+            source: CallerSource::From,
+            assurance: Assurance::None,
+            returning: false,
+            previous_contact: None,
+            reopened: false,
+            variables: Vec::new(),
+            details: None,
+        })
+    }
+
+    #[test]
+    fn calls_are_forgotten_when_their_time_is_over_also_if_no_other_call_ends() {
+        let release =
+            ReleaseId { tenant: "acme".parse().expect("a name"), instance: "support-de".parse().expect("a name") };
+        let lingering = Lingering::new(Duration::from_secs(3_600));
+        let at = |seconds: i64| Timestamp::from_unix_millis(seconds * 1_000);
+        for number in 0..200 {
+            let second = i64::try_from(number).expect("it is small");
+            lingering.insert(&release, SessionId::Caller([1; 32]), ended(number), at(second));
+        }
+        lingering.trim(at(3_600));
+        assert_eq!((lingering.calls.len(), lingering.order.lock().len()), (200, 200));
+        lingering.trim(at(3_600 + 150));
+        assert_eq!((lingering.calls.len(), lingering.order.lock().len()), (50, 50));
+        let last = "199@192.0.2.7".parse().expect("a call ID");
+        assert!(lingering.find(&release.tenant, &last, at(3_600 + 150)).is_some());
+        lingering.trim(at(10_000));
+        assert_eq!((lingering.calls.len(), lingering.order.lock().len()), (0, 0));
     }
 }

@@ -224,8 +224,9 @@ impl Directory {
             .collect()
     }
 
-    /// Ends calls whose end never came (PRODUCT.md 4.3).
+    /// Ends calls whose end never came, and forgets those that have ended long enough ago (PRODUCT.md 4.3).
     pub(in crate::actors) fn reap(self: &Arc<Self>, now: Timestamp) {
+        self.lingering.trim(now);
         let oldest = self.settings().config.limits.max_call_age;
         for CallView { release, call, .. } in self.active_calls(&Scope::All) {
             if now.since(call.started_at) >= oldest {
