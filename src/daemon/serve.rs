@@ -98,7 +98,7 @@ async fn run(prepared: Prepared) -> Result<(), ServeError> {
 
     let keys = Keys::new(root, audit.clone());
     let running = Arc::new(Running::new(directory, links, audit, keys));
-    let threshold = start::look_at_free_space(&running, config.data.min_free);
+    let threshold = start::look_at_file_system(&running, config.data.min_free);
     let upkeep = Upkeep::begin(&running, threshold);
     lifecycle.serve(running.clone());
     systemd::ready(&running.status_line());

@@ -125,9 +125,17 @@ fn tell(recovered: &Recovered) {
 }
 
 /// Whether there is room is known before the first call.
-pub(super) fn look_at_free_space(running: &Running, min_free: u64) -> free_space::Threshold {
+pub(super) fn look_at_file_system(running: &Running, min_free: u64) -> free_space::Threshold {
     let mut threshold = free_space::Threshold::new(min_free);
-    let looked = store::free_bytes(running.directory.store().path());
+    let path = running.directory.store().path();
+    if store::discards(path) {
+        tracing::warn!(
+            path = %path.display(),
+            "the file system of the data is mounted with the option `discard`: calls may wait each time a file is deleted. \
+             Mount it without, and enable fstrim.timer"
+        );
+    }
+    let looked = store::free_bytes(path);
     free_space::look(running, &mut threshold, looked);
     threshold
 }

@@ -106,6 +106,10 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
     table.set_pin_top_level_index_and_filter(true);
     let mut options = Options::default();
     options.set_write_buffer_size(memory);
+    // Small at first: some file systems sync nothing while they delete a file, the longer the larger it is
+    // (`space::discards`).
+    options.set_target_file_size_base(4 << 20);
+    options.set_target_file_size_multiplier(2);
     match profile {
         Profile::Points | Profile::Sealed => {
             table.set_bloom_filter(10.0, false);

@@ -74,7 +74,7 @@ pub use release::{Release, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
 pub use retention::{ScanCursor, Scanned};
 pub use rewriting::{DataKeyVersions, Destroying, Rewritten};
-pub use space::free_bytes;
+pub use space::{discards, free_bytes};
 pub use writer::{AliasChange, AliasKey, Group, Record, Write, WriterHandle};
 
 use crate::domain::ids::{ReleaseId, SessionId};
