@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 /// Sessions that are told at the same time while they are on time.
-const FEWEST: usize = 32;
+const FEWEST: usize = 8;
 /// Who is not later than this is on time: it leaves room for a machine that is busy for a moment.
 const ON_TIME: Duration = Duration::from_millis(100);
 /// So many more for each millisecond beyond. The number follows the lateness and nothing else: where as many end as
