@@ -148,7 +148,7 @@ impl CallActor {
         let release = call.release.clone();
         let found = self.directory.loader().read(move |store| {
             let found = directory.contacts().find_on_disk(store, &tenant, &known)?;
-            if found.contact.is_none() {
+            if found.contact.is_none() && directory.durable_view(&tenant, &found.session).is_none() {
                 // Its session's actor finds out what is wrong, if anything is.
                 let _read_again_then = store.warm(&release, &found.session);
             }

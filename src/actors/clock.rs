@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::domain::time::Timestamp;
+use crate::store::Doubt;
 
 /// Jumps up to this long are believed.
 const BELIEVED: Duration = Duration::from_secs(5 * 60);
@@ -57,21 +58,27 @@ impl Clock {
         Self::system_in_doubt(not_before, None)
     }
 
-    /// The same; it stays doubted if it was, as [`Clock::doubt`] told, and has not returned.
-    pub(super) fn system_in_doubt(not_before: Option<Timestamp>, doubt: Option<i64>) -> Self {
+    /// The time of the system, believed or not.
+    pub(super) fn system_time() -> Timestamp {
+        Timestamp::from_unix_millis(system_millis())
+    }
+
+    /// The same; it stays doubted if it was, as [`Clock::doubt`] told, and has not returned. A machine that was started
+    /// anew counts from zero again and has nothing to compare the clock with: its clock is believed, as at any start.
+    pub(super) fn system_in_doubt(not_before: Option<Timestamp>, doubt: Option<&Doubt>) -> Self {
         let (wall, boot) = (system_millis(), boot_millis());
         let floor = not_before.map_or(i64::MIN, Timestamp::unix_millis);
-        // A machine that was started anew counts from zero again: then it is at least as late as was noted.
-        let believed = doubt.map(|offset| boot.saturating_add(offset).max(floor));
-        let (latest, offset) = match believed.filter(|believed| wall.saturating_sub(*believed) > BELIEVED_MILLIS) {
-            Some(believed) => (believed, believed - boot),
-            None => (floor.max(wall), wall - boot),
+        let doubt = doubt.filter(|doubt| doubt.machine_start == machine_start());
+        let believed = doubt.map(|doubt| boot.saturating_add(doubt.offset_millis).max(floor));
+        let (latest, offset, gap) = match believed.filter(|believed| wall.saturating_sub(*believed) > BELIEVED_MILLIS) {
+            Some(believed) => (believed, believed.saturating_sub(boot), wall.saturating_sub(believed)),
+            None => (floor.max(wall), wall - boot, 0),
         };
         Self {
             source: Source::System,
             latest: AtomicI64::new(latest),
             offset: AtomicI64::new(offset),
-            gap: AtomicI64::new(0),
+            gap: AtomicI64::new(gap),
         }
     }
 
@@ -124,6 +131,11 @@ impl Clock {
                 self.offset.store(offset, Ordering::Relaxed);
                 let behind = self.latest.load(Ordering::Relaxed).saturating_sub(wall);
                 gap = if behind > BELIEVED_MILLIS { -behind } else { 0 };
+            } else if gap > 0 {
+                // The time goes on by the other clock, also if it had waited for a clock that was behind.
+                let (latest, boot) = (self.latest.load(Ordering::Relaxed), wall.saturating_sub(offset));
+                let waited = self.offset.fetch_max(latest.saturating_sub(boot), Ordering::Relaxed);
+                gap = offset.saturating_sub(waited.max(latest.saturating_sub(boot)));
             }
             self.gap.store(gap, Ordering::Relaxed);
         }
@@ -146,10 +158,10 @@ impl Clock {
         self.gap.load(Ordering::Relaxed) > 0
     }
 
-    /// What has to be known at the next start if the wall clock is doubted: how the believed time stands to the clock
-    /// since the start of the machine.
-    pub(super) fn doubt(&self) -> Option<i64> {
-        self.is_doubted().then(|| self.offset.load(Ordering::Relaxed))
+    /// What has to be known at the next start if the wall clock is doubted.
+    pub(super) fn doubt(&self) -> Option<Doubt> {
+        let offset_millis = self.offset.load(Ordering::Relaxed);
+        self.is_doubted().then(|| Doubt { offset_millis, machine_start: machine_start() })
     }
 
     /// Believes a wall clock that is ahead from now on; by how much it was, if it was.
@@ -166,6 +178,12 @@ fn system_millis() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What tells one start of the machine from another; empty where the system does not tell.
+fn machine_start() -> Box<str> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().into()
 }
 
 fn boot_millis() -> i64 {
@@ -226,16 +244,32 @@ mod tests {
         let clock = Clock::system(None);
         set_forward(&clock, 3_600_000);
         clock.compare();
-        let (noted, doubt) = (clock.now(), clock.doubt());
-        let again = Clock::system_in_doubt(Some(noted), doubt);
+        let (noted, doubt) = (clock.now(), clock.doubt().expect("it is doubted"));
+        let again = Clock::system_in_doubt(Some(noted), Some(&doubt));
+        assert!(again.is_doubted(), "from the start on");
         assert!(matches!(again.compare(), WallClock::Ahead(by) if by >= Duration::from_secs(3_599)));
         assert!(again.now() >= noted && again.now() < noted.after(Duration::from_secs(60)));
-        // As if the machine had been started anew.
-        let again = Clock::system_in_doubt(Some(noted), doubt.map(|offset| offset - 86_400_000));
-        again.compare();
-        assert!(again.is_doubted() && again.now() >= noted && again.now() < noted.after(Duration::from_secs(60)));
-        let returned = Clock::system_in_doubt(Some(noted), doubt.map(|offset| offset + 3_600_000));
+        let returned = Doubt { offset_millis: doubt.offset_millis + 3_600_000, ..doubt.clone() };
+        let returned = Clock::system_in_doubt(Some(noted), Some(&returned));
         assert_eq!((returned.compare(), returned.doubt()), (WallClock::Agrees, None));
+        // A machine that was started anew has nothing to compare with.
+        let elsewhere = Doubt { machine_start: "another start".into(), ..doubt };
+        let anew = Clock::system_in_doubt(Some(noted), Some(&elsewhere));
+        assert!(!anew.is_doubted() && anew.compare() == WallClock::Agrees);
+        assert!(anew.now() >= noted.after(Duration::from_secs(3_599)));
+    }
+
+    #[test]
+    fn doubted_time_goes_on_also_if_it_had_waited_for_a_clock_that_was_behind() {
+        let noted = Timestamp::from_unix_millis(system_millis() - 3_600_000);
+        let clock = Clock::system(Some(noted));
+        // As if the wall clock had been three days behind what was noted, and was set an hour ahead of it.
+        clock.latest.store(noted.unix_millis(), Ordering::Relaxed);
+        clock.offset.fetch_sub(3_600_000 + 3 * 86_400_000, Ordering::Relaxed);
+        assert!(matches!(clock.compare(), WallClock::Ahead(by) if by < Duration::from_secs(3_700)));
+        let first = clock.now();
+        std::thread::sleep(Duration::from_millis(5));
+        assert!(first >= noted && clock.now() > first && clock.now() < noted.after(Duration::from_secs(60)));
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::wheel::Wheel;
 use crate::domain::ids::SessionId;
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
-use crate::store::{Due, DueCursor, Release, StoreError};
+use crate::store::{Doubt, Due, DueCursor, Release, StoreError};
 
 /// How far the index is read ahead.
 pub(super) const NEAR: Duration = Duration::from_secs(120);
@@ -90,12 +90,12 @@ pub(super) struct TimerWheel {
     finished: Option<Arc<Finished>>,
     looks: u32,
     /// What is on the disk of a doubted clock.
-    noted_doubt: Option<i64>,
+    noted_doubt: Option<Doubt>,
     is_noting: bool,
 }
 
 impl TimerWheel {
-    pub(super) fn new(directory: Arc<Directory>, expired_to: Timestamp, noted_doubt: Option<i64>) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, expired_to: Timestamp, noted_doubt: Option<Doubt>) -> Self {
         let now = directory.now();
         Self {
             directory,
@@ -162,7 +162,8 @@ impl TimerWheel {
         }
         self.is_noting = true;
         let directory = self.directory.clone();
-        let noting = actix_rt::task::spawn_blocking(move || directory.store().put_doubt(doubt));
+        let note = doubt.clone();
+        let noting = actix_rt::task::spawn_blocking(move || directory.store().put_doubt(note.as_ref()));
         let then = actix::fut::ActorFutureExt::map(noting.into_actor(self), move |noted, actor: &mut Self, _| {
             actor.is_noting = false;
             match noted.unwrap_or(Err(StoreError::Incomplete("a note of the clock: its writing panicked"))) {

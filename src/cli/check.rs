@@ -1,5 +1,7 @@
 //! `recalld check`: validate a configuration without binding or opening anything of it.
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use super::files::{self, ConfigFile};
@@ -28,8 +30,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             if arguments.json {
                 out::json(&told(&errors))?;
             } else {
+                let mut stderr = std::io::stderr().lock();
                 for error in errors.iter() {
-                    eprintln!("{}: {error}", path.display());
+                    // Whoever has read enough may close it.
+                    let _closed = writeln!(stderr, "{}: {error}", path.display());
                 }
             }
             return Err(exit::silently(exit::CONFIGURATION));

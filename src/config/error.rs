@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 
+/// Most characters of an unknown key that are repeated.
+const MOST_OF_KEY: usize = 64;
+
 /// One fault of a configuration, with its place. Values of the file are never repeated in the text, because one of them
 /// may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,6 +84,8 @@ impl Faults {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => format!("the keys here are {}", known.join(", ")),
         };
+        // Whoever wrote the file may not write to the terminal of who reads of it.
+        let unknown: String = unknown.escape_debug().take(MOST_OF_KEY).collect();
         let known_keys = known.iter().map(|key| (*key).to_owned()).collect();
         self.0.push(Fault { span, message: format!("unknown key `{unknown}`: {hint}"), known_keys });
     }

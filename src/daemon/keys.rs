@@ -121,8 +121,8 @@ impl Keys {
         if callers > 0 && !force {
             let callers = if callers == 1 { "1 caller is".to_owned() } else { format!("{callers} callers are") };
             let detail = format!(
-                "{callers} found through version {version} only and would be forgotten: wait for the next call, or say \
-                 --force"
+                "{callers} found through version {version} only and would be forgotten: wait until each has called \
+                 again, or say --force"
             );
             return Err(Refusal::new(Reason::NotAllowed, detail));
         }

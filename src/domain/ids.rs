@@ -198,7 +198,8 @@ impl SessionIdStart {
     /// Whether the session ID begins so.
     #[must_use]
     pub fn begins(&self, session: &SessionId) -> bool {
-        session.to_string().starts_with(&self.text)
+        // Nearly all others are told by their bytes, without a text.
+        session.as_bytes().starts_with(&self.bytes) && session.to_string().starts_with(&self.text)
     }
 
     /// The bytes that its whole pairs of digits stand for: those of [`SessionId::as_bytes`] begin with them.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use rocksdb::{DB, ReadOptions, WriteBatch};
+use rocksdb::{ColumnFamily, DB, ReadOptions, WriteBatch};
 
 use super::error::StoreError;
 use super::families::{EXPIRY, META, family};
@@ -86,23 +86,37 @@ impl Store {
     /// When it cannot be written.
     pub fn put_clock(&self, now: Timestamp) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
-        let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
-        batch.put_cf(family(&self.inner.db, META)?, CLOCK_KEY, millis.to_be_bytes());
+        put_time(&mut batch, family(&self.inner.db, META)?, now);
         self.inner.written(sync_write(&self.inner.db, batch))
     }
 
-    /// Notes durably that the clock is doubted, and what has to be known of it at the next start, or that it is not. Blocks
-    /// on the disk.
+    /// Notes durably that the clock is doubted, and why, or that it is not. Blocks on the disk.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn put_doubt(&self, doubt: Option<i64>) -> Result<(), StoreError> {
+    pub fn put_doubt(&self, doubt: Option<&Doubt>) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         let meta = family(&self.inner.db, META)?;
         match doubt {
-            Some(doubt) => batch.put_cf(meta, DOUBT_KEY, doubt.to_be_bytes()),
+            Some(Doubt { offset_millis, machine_start }) => {
+                let value = [&offset_millis.to_be_bytes(), machine_start.as_bytes()].concat();
+                batch.put_cf(meta, DOUBT_KEY, value);
+            }
             None => batch.delete_cf(meta, DOUBT_KEY),
         }
+        self.inner.written(sync_write(&self.inner.db, batch))
+    }
+
+    /// Notes durably that it is this late and that the clock is not doubted any more: before anything ends by it. Blocks on
+    /// the disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn put_confirmed_clock(&self, now: Timestamp) -> Result<(), StoreError> {
+        let mut batch = WriteBatch::default();
+        let meta = family(&self.inner.db, META)?;
+        put_time(&mut batch, meta, now);
+        batch.delete_cf(meta, DOUBT_KEY);
         self.inner.written(sync_write(&self.inner.db, batch))
     }
 
@@ -120,11 +134,28 @@ const CLOCK_KEY: &[u8] = b"clock";
 /// Set while the clock is doubted.
 const DOUBT_KEY: &[u8] = b"clock-doubt";
 
-/// What [`Store::put_doubt`] has noted.
-pub(super) fn noted_doubt(db: &DB) -> Result<Option<i64>, StoreError> {
+/// Why a clock is doubted, for the next start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doubt {
+    /// How the believed time stands to the time since the start of the machine, in milliseconds.
+    pub offset_millis: i64,
+    /// Which start of the machine that was (`/proc/sys/kernel/random/boot_id`).
+    pub machine_start: Box<str>,
+}
+
+fn put_time(batch: &mut WriteBatch, meta: &ColumnFamily, now: Timestamp) {
+    let millis = u64::try_from(now.unix_millis()).unwrap_or(0);
+    batch.put_cf(meta, CLOCK_KEY, millis.to_be_bytes());
+}
+
+/// What [`Store::put_doubt`] has noted. What does not read is of no start of this machine.
+pub(super) fn noted_doubt(db: &DB) -> Result<Option<Doubt>, StoreError> {
     let value = db.get_pinned_cf(family(db, META)?, DOUBT_KEY)?;
-    let unreadable = StoreError::Incomplete("why its clock was doubted cannot be read");
-    value.map(|value| (*value).try_into().map(i64::from_be_bytes).map_err(|_| unreadable)).transpose()
+    Ok(value.as_deref().and_then(|value| {
+        let (offset, machine_start) = value.split_first_chunk()?;
+        let machine_start = std::str::from_utf8(machine_start).ok()?.into();
+        Some(Doubt { offset_millis: i64::from_be_bytes(*offset), machine_start })
+    }))
 }
 
 /// The time that [`Store::put_clock`] has noted.

@@ -64,7 +64,7 @@ use zeroize::Zeroizing;
 
 pub use audit::{AuditRow, OfflineAudit};
 pub use error::StoreError;
-pub use expiry::{Due, DueCursor};
+pub use expiry::{Doubt, Due, DueCursor};
 pub use former_keys::FormerAuditKey;
 pub use metrics::{Histogram, StoreMetrics};
 pub use pseudonym_keys::{AliasCounts, PseudonymVersion};

@@ -46,8 +46,8 @@ pub struct Recovered {
     pub last_sequence: u64,
     /// The latest time the daemon is known to have run at, if it ever ran.
     pub clock: Option<Timestamp>,
-    /// What has to be known of the system clock, if it was doubted.
-    pub doubt: Option<i64>,
+    /// Why the system clock was doubted, if it was.
+    pub doubt: Option<expiry::Doubt>,
     /// Everything in the expiry index before this time has been done.
     pub expired_to: Timestamp,
 }

@@ -43,8 +43,8 @@ mod tests {
     fn a_file_system_that_discards_is_known_by_its_own_options() {
         let mounts = "21 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard,errors=remount-ro\n\
             22 21 254:1 / /var/lib/recalld rw,discard shared:1 - ext4 /dev/vdb rw,nodiscard\n\
-            23 21 0:31 /@ /srv rw - btrfs /dev/vdc rw,ssd,discard=async\n";
-        let found = [(254, 0), (254, 1), (0, 31), (8, 1)].map(|device| discards_by(mounts, device));
+            23 21 254:2 / /srv rw - f2fs /dev/vdc rw,discard=async\n";
+        let found = [(254, 0), (254, 1), (254, 2), (8, 1)].map(|device| discards_by(mounts, device));
         assert_eq!(found, [true, false, true, false]);
         assert!(!discards_by("", (254, 0)) && !discards_by("half a line", (254, 0)));
     }

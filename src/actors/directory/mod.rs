@@ -14,7 +14,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use super::acknowledge::{Acknowledger, Ticket};
-use super::clock::Clock;
+use super::clock::{Clock, WallClock};
 use super::first_contact::{CallerKeys, FirstContacts, KnownCaller};
 use super::lingering::Lingering;
 use super::loader::Loader;
@@ -30,7 +30,7 @@ use crate::domain::ids::{ReleaseId, TenantId};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Rules;
 use crate::domain::time::Timestamp;
-use crate::store::{Recovered, Release, Store, StoreError, Write, WriterHandle};
+use crate::store::{Doubt, Recovered, Release, Store, StoreError, Write, WriterHandle};
 
 /// What a directory is opened with.
 pub struct DirectoryOptions {
@@ -134,7 +134,7 @@ impl Directory {
         let acknowledger = Acknowledger::new(publisher.clone(), lingering.clone(), active_calls.clone());
         let writer = store.spawn_writer(acknowledger)?;
         let arbiters: Vec<_> = (0..arbiters.max(1)).map(|_| Arbiter::new()).collect();
-        let clock = clock.unwrap_or_else(|| Clock::system_in_doubt(recovered.clock, recovered.doubt));
+        let clock = clock.unwrap_or_else(|| Clock::system_in_doubt(recovered.clock, recovered.doubt.as_ref()));
         if recovered.clock.is_none_or(|noted| clock.now().since(noted) > timer_wheel::NEAR) {
             // Before anybody is told that something has ended.
             store.put_clock(clock.now())?;
@@ -161,7 +161,14 @@ impl Directory {
             read_only: AtomicBool::new(false),
         });
         directory.register_releases()?;
-        directory.start_wheel(recovered.expired_to, recovered.doubt);
+        if let WallClock::Ahead(by) = directory.clock.wall_clock() {
+            tracing::error!(
+                seconds = by.as_secs(),
+                "the system clock was ahead before the last end and is still: nothing is deleted until `recalld retention \
+                 confirm` or until the clock returns"
+            );
+        }
+        directory.start_wheel(recovered.expired_to, recovered.doubt.clone());
         directory.bring_back(recovered)?;
         if let Some(wheel) = directory.wheel.get() {
             wheel.do_send(timer_wheel::Message::Begin);
@@ -171,7 +178,7 @@ impl Directory {
     }
 
     /// The timer wheel has a thread of its own, so that no call waits for timers nor the other way round.
-    fn start_wheel(self: &Arc<Self>, expired_to: Timestamp, doubt: Option<i64>) {
+    fn start_wheel(self: &Arc<Self>, expired_to: Timestamp, doubt: Option<Doubt>) {
         let arbiter = Arbiter::new();
         let directory = self.clone();
         let wheel = move |_: &mut _| TimerWheel::new(directory, expired_to, doubt);
@@ -249,9 +256,12 @@ impl Directory {
     /// # Errors
     /// When the time cannot be noted.
     pub fn confirm_clock(&self) -> Result<Option<Duration>, StoreError> {
-        let Some(by) = self.clock.confirm() else { return Ok(None) };
-        self.store.put_clock(self.clock.now())?;
-        Ok(Some(by))
+        if !matches!(self.clock.compare(), WallClock::Ahead(_)) {
+            return Ok(None);
+        }
+        // First durable, then believed: what ends by this time stays ended, and no start doubts it again.
+        self.store.put_confirmed_clock(Clock::system_time())?;
+        Ok(self.clock.confirm())
     }
 
     /// What the timer wheel has done.

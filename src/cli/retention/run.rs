@@ -21,7 +21,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut total = Value::Null;
     block_on(async {
         let mut daemon = arguments.daemon.connect().await?;
-        out::waiting("waiting until what is due has ended; Ctrl-C ends the waiting");
+        out::waiting("waiting until what is due has ended; Ctrl-C stops it, and what has ended stays ended");
         daemon
             .stream(&json!({ "op": "retention_run" }), |line| {
                 if !is_progress(line) && total.is_null() {
