@@ -58,11 +58,6 @@ impl Clock {
         Self::system_in_doubt(not_before, None)
     }
 
-    /// The time of the system, believed or not.
-    pub(super) fn system_time() -> Timestamp {
-        Timestamp::from_unix_millis(system_millis())
-    }
-
     /// The same; it stays doubted if it was, as [`Clock::doubt`] told, and has not returned. A machine that was started
     /// anew counts from zero again and has nothing to compare the clock with: its clock is believed, as at any start.
     pub(super) fn system_in_doubt(not_before: Option<Timestamp>, doubt: Option<&Doubt>) -> Self {
@@ -80,6 +75,11 @@ impl Clock {
             offset: AtomicI64::new(offset),
             gap: AtomicI64::new(gap),
         }
+    }
+
+    /// The time of the system, believed or not.
+    pub(super) fn system_time() -> Timestamp {
+        Timestamp::from_unix_millis(system_millis())
     }
 
     /// A clock that stands until it is moved.

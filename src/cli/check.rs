@@ -63,7 +63,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 /// The errors in the order of the file, and the first of them at the top.
 fn told(errors: &ConfigErrors) -> Value {
-    let one = |ConfigError { line, column, message, known_keys }: &ConfigError| json!({ "line": line, "column": column, "message": message, "known_keys": known_keys });
+    let one = |error: &ConfigError| {
+        let ConfigError { line, column, message, known_keys } = error;
+        json!({ "line": line, "column": column, "message": message, "known_keys": known_keys })
+    };
     let mut answer = one(errors.first());
     if let Some(answer) = answer.as_object_mut() {
         answer.insert("ok".to_owned(), false.into());

@@ -1,4 +1,5 @@
-//! Standard output, and what is told beside it to somebody who waits. A reader that has seen enough (`recalld calls | head`) ends the program without a word.
+//! Standard output, and what is told beside it to somebody who waits. A reader that has seen enough (`recalld calls |
+//! head`) ends the program without a word.
 
 use std::io::{self, IsTerminal, Write};
 
