@@ -80,6 +80,13 @@ impl Lingering {
         AT_ONCE
     }
 
+    /// How many there are.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.calls.len(), self.order.lock().len(), "each has its place in the order");
+        self.calls.len()
+    }
+
     /// A call that can still be fetched.
     pub(super) fn find(&self, tenant: &TenantId, call: &CallId, now: Timestamp) -> Option<Lingers> {
         self.within(self.linger(), &CallKey { tenant: tenant.clone(), call: call.clone() }, now)
@@ -93,56 +100,5 @@ impl Lingering {
     fn within(&self, time: Duration, key: &CallKey, now: Timestamp) -> Option<Lingers> {
         let found = self.calls.get(key)?;
         (now.since(found.ended_at) <= time).then(|| found.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::caller::{Assurance, CallerSource, Presentation};
-    use crate::domain::session::{CallState, Direction};
-
-    fn ended(number: usize) -> Arc<Call> {
-        Arc::new(Call {
-            id: format!("{number}@192.0.2.7").parse().expect("a call ID"),
-            state: CallState::Ended,
-            started_at: Timestamp::from_unix_millis(0),
-            ringing_at: None,
-            answered_at: None,
-            ended_at: None,
-            end_cause: None,
-            end_code: None,
-            switch_at: None,
-            legs: Vec::new(),
-            direction: Direction::Inbound,
-            presentation: Presentation::Allowed,
-            source: CallerSource::From,
-            assurance: Assurance::None,
-            returning: false,
-            previous_contact: None,
-            reopened: false,
-            variables: Vec::new(),
-            details: None,
-        })
-    }
-
-    #[test]
-    fn calls_are_forgotten_when_their_time_is_over_also_if_no_other_call_ends() {
-        let release =
-            ReleaseId { tenant: "acme".parse().expect("a name"), instance: "support-de".parse().expect("a name") };
-        let lingering = Lingering::new(Duration::from_secs(3_600));
-        let at = |seconds: i64| Timestamp::from_unix_millis(seconds * 1_000);
-        for number in 0..200 {
-            let second = i64::try_from(number).expect("it is small");
-            lingering.insert(&release, SessionId::Caller([1; 32]), ended(number), at(second));
-        }
-        lingering.trim(at(3_600));
-        assert_eq!((lingering.calls.len(), lingering.order.lock().len()), (200, 200));
-        lingering.trim(at(3_600 + 150));
-        assert_eq!((lingering.calls.len(), lingering.order.lock().len()), (50, 50));
-        let last = "199@192.0.2.7".parse().expect("a call ID");
-        assert!(lingering.find(&release.tenant, &last, at(3_600 + 150)).is_some());
-        lingering.trim(at(10_000));
-        assert_eq!((lingering.calls.len(), lingering.order.lock().len()), (0, 0));
     }
 }

@@ -276,3 +276,30 @@ fn a_call_that_comes_while_its_session_ends_finds_it() {
         house.directory.shutdown();
     });
 }
+
+#[test]
+fn ended_calls_leave_the_memory_when_their_time_is_over_also_if_no_other_one_ends() {
+    run(|path| async move {
+        let house = House::open_at(&path, Some(at_noon()));
+        let clock = house.directory.clock();
+        for call in 0..200 {
+            let call = call.to_string();
+            answered(house.start("support-de", &call, anna())).await.expect("it starts");
+            answered(house.end(&call)).await.expect("it ends");
+            clock.advance(Duration::from_secs(1));
+        }
+        let lingering = house.directory.lingering();
+        assert_eq!(lingering.len(), 200);
+        // The hour of three in four of them is over.
+        clock.advance(Duration::from_secs(3_600 - 50));
+        for left in [50, 0] {
+            let began = Instant::now();
+            while lingering.len() != left {
+                assert!(began.elapsed() < Duration::from_secs(20), "{} are left", lingering.len());
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            clock.advance(DAY);
+        }
+        house.directory.shutdown();
+    });
+}
