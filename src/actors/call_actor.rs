@@ -68,20 +68,13 @@ const LOOK_AGAIN: Duration = Duration::from_secs(10);
 pub(super) struct CallActor {
     directory: Arc<Directory>,
     slot: Arc<CallSlot>,
-    /// The arbiter it runs on, where its session is started too.
-    shard: usize,
     session: Option<SessionLease>,
 }
 
 impl CallActor {
-    pub(super) fn new(
-        directory: Arc<Directory>,
-        slot: Arc<CallSlot>,
-        shard: usize,
-        session: Option<SessionLease>,
-    ) -> Self {
+    pub(super) fn new(directory: Arc<Directory>, slot: Arc<CallSlot>, session: Option<SessionLease>) -> Self {
         slot.set_session(session.as_ref().map(|lease| lease.slot().clone()));
-        Self { directory, slot, shard, session }
+        Self { directory, slot, session }
     }
 
     fn join(&mut self, session: SessionLease) -> SessionLease {
@@ -218,7 +211,7 @@ impl CallActor {
             Some(session) if session.id == id => session,
             _ => {
                 let key = SessionKey { tenant: self.slot.key.tenant.clone(), session: id };
-                self.join(self.directory.session(key, &call.release, self.shard))
+                self.join(self.directory.session(key, &call.release, self.slot.shard()))
             }
         };
         let StartCall { start, .. } = call;

@@ -69,7 +69,7 @@ impl KnownCaller {
         }
     }
 
-    /// Spreads callers over the arbiters: the same caller always comes to the same one.
+    /// Spreads callers over the arbiters.
     pub(super) fn spread(&self) -> usize {
         usize::try_from(self.contact & 0xffff_ffff).unwrap_or(0)
     }

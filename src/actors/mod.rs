@@ -4,6 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `directory` | the shared house: finds or starts actors, answers reads |
+//! | `shards` | the threads on which actors live, and which of them a call goes to |
 //! | `slot` | the entry of a session or a call in the directory, and the leases that keep it there |
 //! | `call_actor` | everything about one call ID: finds its session, keeps the order of its events |
 //! | `session_actor` | decides, seals, hands to the writer; the only one who changes a session |
@@ -36,6 +37,7 @@ mod requests;
 mod retention;
 mod session_actor;
 mod settings;
+mod shards;
 mod slot;
 mod subscription;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use parking_lot::{RwLock, RwLockReadGuard};
 
 use super::call_actor::{self, CallActor};
 use super::session_actor::{self, SessionActor};
+use super::shards::Place;
 use crate::domain::ids::{CallId, SessionId, TenantId};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
@@ -216,6 +217,7 @@ pub(super) struct Rendered {
 /// An active call ID.
 pub(super) struct CallSlot {
     pub(super) key: CallKey,
+    place: Place,
     address: OnceLock<Addr<CallActor>>,
     session: RwLock<Option<Arc<SessionSlot>>>,
     /// What was rendered for the last reader.
@@ -230,9 +232,10 @@ pub(super) struct CallSlot {
 }
 
 impl CallSlot {
-    pub(super) fn new(key: CallKey) -> Self {
+    pub(super) fn new(key: CallKey, place: Place) -> Self {
         Self {
             key,
+            place,
             address: OnceLock::new(),
             session: RwLock::default(),
             rendered: RwLock::default(),
@@ -241,6 +244,11 @@ impl CallSlot {
             retired: AtomicBool::new(false),
             over: AtomicBool::new(false),
         }
+    }
+
+    /// The arbiter it lives on, where its session is started too.
+    pub(super) const fn shard(&self) -> usize {
+        self.place.shard
     }
 
     /// Counts it among the active calls, or not any more. A call that has ended stays a moment longer than it counts.

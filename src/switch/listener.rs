@@ -30,17 +30,13 @@ pub(super) fn spawn(listener: StdListener, link: Arc<Link>) {
 async fn accept(listener: StdListener, link: &Arc<Link>) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     let mut stop = link.shared.stop.clone();
-    let mut turn = 0_usize;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|stop| *stop) => return Ok(()),
         };
         match accepted {
-            Ok((stream, peer)) => {
-                turn = turn.wrapping_add(1);
-                admit(stream, peer.ip().to_canonical(), link, turn);
-            }
+            Ok((stream, peer)) => admit(stream, peer.ip().to_canonical(), link),
             Err(error) => {
                 tracing::warn!(switch = %link.name, "a connection cannot be accepted: {error}");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -49,7 +45,7 @@ async fn accept(listener: StdListener, link: &Arc<Link>) -> std::io::Result<()> 
     }
 }
 
-fn admit(stream: TcpStream, peer: IpAddr, link: &Arc<Link>, turn: usize) {
+fn admit(stream: TcpStream, peer: IpAddr, link: &Arc<Link>) {
     let shared = &link.shared;
     let trunk = link.trunk.settings(&shared.directory.settings());
     let refuse = |why: &str| {
@@ -65,6 +61,7 @@ fn admit(stream: TcpStream, peer: IpAddr, link: &Arc<Link>, turn: usize) {
     shared.metrics.accepted.fetch_add(1, Ordering::Relaxed);
     let open = Open::new(link.clone());
     let arbiters = shared.directory.arbiters();
+    let turn = shared.turn.fetch_add(1, Ordering::Relaxed);
     let Some(arbiter) = arbiters.get(turn % arbiters.len().max(1)) else { return };
     // A socket belongs to the runtime it is used on.
     let Ok(stream) = stream.into_std() else { return };

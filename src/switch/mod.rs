@@ -83,6 +83,8 @@ struct Shared {
     /// Turns true when nothing more is to be read.
     stop: watch::Receiver<bool>,
     connections: AtomicUsize,
+    /// Whose turn it is to get the next connection of any link: most links have one connection.
+    turn: AtomicUsize,
 }
 
 /// One link at run time.
@@ -127,6 +129,7 @@ pub fn serve(bound: Vec<Bound>, directory: &Arc<Directory>) -> std::io::Result<L
         permits: Permits::default(),
         stop: stopped,
         connections: AtomicUsize::new(0),
+        turn: AtomicUsize::new(0),
     });
     let up = directory.active_calls(&Scope::All);
     let mut served = Vec::with_capacity(bound.len());

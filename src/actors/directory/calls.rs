@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::Actor;
 use dashmap::mapref::entry::Entry;
 
 use super::{Directory, Glance, Scope};
@@ -21,17 +20,20 @@ use crate::domain::time::Timestamp;
 const MOST_RENDERED: usize = 1_024;
 
 impl Directory {
-    pub(super) fn start_call_actor(
+    /// A call's entry, with its actor.
+    pub(super) fn place_call(
         self: &Arc<Self>,
-        slot: &Arc<CallSlot>,
+        key: CallKey,
         shard: usize,
         session: Option<SessionLease>,
-    ) {
+    ) -> Arc<CallSlot> {
+        let slot = Arc::new(CallSlot::new(key, self.shards.place(shard)));
         let (directory, for_actor) = (self.clone(), slot.clone());
-        if let Some(arbiter) = self.handles.get(shard % self.handles.len()) {
-            let start = move |_: &mut _| CallActor::new(directory, for_actor, shard, session);
-            slot.set_address(CallActor::start_in_arbiter(arbiter, start));
+        let started = self.shards.start(shard, move || CallActor::new(directory, for_actor, session));
+        if let Some(address) = started {
+            slot.set_address(address);
         }
+        slot
     }
 
     /// The session of a withheld call that ended a moment ago and may be reopened.
@@ -47,9 +49,8 @@ impl Directory {
     pub(in crate::actors) fn adopt_call(self: &Arc<Self>, session: &Arc<SessionSlot>, call: &CallId) {
         let key = CallKey { tenant: session.release.id().tenant.clone(), call: call.clone() };
         if let Entry::Vacant(entry) = self.calls.entry(key.clone()) {
-            let slot = Arc::new(CallSlot::new(key));
+            let slot = self.place_call(key, session.shard, Some(SessionLease::new(session)));
             slot.set_session(Some(session.clone()));
-            self.start_call_actor(&slot, session.shard, Some(SessionLease::new(session)));
             slot.count(true, &self.active_calls);
             entry.insert(slot);
         }
@@ -78,8 +79,7 @@ impl Directory {
                     Caller::Known(caller) => caller.spread(),
                     Caller::Withheld => call.start.call.as_str().bytes().map(usize::from).sum(),
                 };
-                let slot = Arc::new(CallSlot::new(key));
-                self.start_call_actor(&slot, spread % self.handles.len(), None);
+                let slot = self.place_call(key, self.shards.of_call(spread), None);
                 slot.count(true, &self.active_calls);
                 CallLease::new(entry.insert(slot).value())
             }
@@ -91,12 +91,11 @@ impl Directory {
     /// An actor in the place of one that panicked.
     pub(super) fn revive_call(self: &Arc<Self>, before: &Arc<CallSlot>, key: CallKey) -> Arc<CallSlot> {
         tracing::error!(tenant = %key.tenant, "a call's actor panicked: it is rebuilt");
-        let slot = Arc::new(CallSlot::new(key));
-        slot.count(before.retire(&self.active_calls), &self.active_calls);
         let session = before.session();
         let session = session.map(|session| self.session(session.key(), &session.release, session.shard));
-        let shard = session.as_ref().map_or(0, |session| session.shard);
-        self.start_call_actor(&slot, shard, session);
+        let shard = session.as_ref().map_or_else(|| before.shard(), |session| session.shard);
+        let slot = self.place_call(key, shard, session);
+        slot.count(before.retire(&self.active_calls), &self.active_calls);
         // What was on its way to the former actor tells nobody when it is done.
         slot.send(call_actor::Message::RestLater);
         slot

@@ -22,6 +22,7 @@ use super::publisher::Publisher;
 use super::retention::Keeper;
 use super::session_actor::Origin;
 use super::settings::Settings;
+use super::shards::Shards;
 use super::slot::{CallKey, CallSlot, SessionKey, SessionLease, SessionSlot};
 use super::timer_wheel::{self, TimerMetrics, TimerWheel};
 use crate::config::{Config, Generation};
@@ -62,7 +63,7 @@ pub struct Directory {
     calls: DashMap<CallKey, Arc<CallSlot>>,
     sessions: DashMap<SessionKey, Arc<SessionSlot>>,
     arbiters: Mutex<Vec<Arbiter>>,
-    handles: Vec<ArbiterHandle>,
+    shards: Shards,
     wheel: OnceLock<Addr<TimerWheel>>,
     /// The wheel's thread, on which work in the background runs too.
     background: OnceLock<ArbiterHandle>,
@@ -151,7 +152,7 @@ impl Directory {
             lingering,
             calls: DashMap::new(),
             sessions: DashMap::new(),
-            handles: arbiters.iter().map(Arbiter::handle).collect(),
+            shards: Shards::of(&arbiters),
             arbiters: Mutex::new(arbiters),
             wheel: OnceLock::new(),
             background: OnceLock::new(),
@@ -339,11 +340,11 @@ impl Directory {
     /// The arbiters, on which connections run too.
     #[must_use]
     pub fn arbiters(&self) -> &[ArbiterHandle] {
-        &self.handles
+        self.shards.handles()
     }
 
     pub(super) fn shards(&self) -> usize {
-        self.handles.len()
+        self.shards.len()
     }
 
     pub(super) fn any_release(&self) -> Option<Arc<Release>> {

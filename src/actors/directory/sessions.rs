@@ -23,19 +23,21 @@ const RECORD_AFTER: Duration = Duration::from_secs(30);
 
 impl Directory {
     pub(super) fn shard_of(&self, session: &SessionId) -> usize {
-        session.as_bytes().first().map_or(0, |byte| usize::from(*byte)) % self.handles.len()
+        session.as_bytes().first().map_or(0, |byte| usize::from(*byte)) % self.shards.len()
     }
 
     pub(super) fn start_session(self: &Arc<Self>, slot: &Arc<SessionSlot>, origin: Origin) {
         let (directory, for_actor) = (self.clone(), slot.clone());
-        let beside_calls = match origin {
+        let started = match (&origin, self.background.get()) {
             // No call waits behind the sessions that end.
-            Origin::Ending => self.background.get(),
-            _ => None,
+            (Origin::Ending, Some(background)) => {
+                let start = move |_: &mut _| SessionActor::new(directory, for_actor, origin);
+                Some(SessionActor::start_in_arbiter(background, start))
+            }
+            _ => self.shards.start(slot.shard, move || SessionActor::new(directory, for_actor, origin)),
         };
-        if let Some(arbiter) = beside_calls.or_else(|| self.handles.get(slot.shard % self.handles.len())) {
-            let start = move |_: &mut _| SessionActor::new(directory, for_actor, origin);
-            slot.set_address(SessionActor::start_in_arbiter(arbiter, start));
+        if let Some(address) = started {
+            slot.set_address(address);
         }
     }
 
