@@ -84,7 +84,7 @@ fn store(criterion: &mut Criterion) {
                     number += 1;
                     let session = session(number);
                     writer.submit(Write {
-                        release: release.clone(),
+                        release: release.numbers(),
                         session: session.id,
                         log: Some(release.seal_commit(&session.id, &log)),
                         record: records.then(|| Record {

@@ -105,7 +105,9 @@ mod tests {
             assert!(placed.iter().take(FEW).all(|place| place.shard == 1));
             drop(placed);
             assert_eq!([calls(0), calls(1)], [0, 0]);
-            arbiters.iter().for_each(|arbiter| drop(arbiter.stop()));
+            for arbiter in &arbiters {
+                assert!(arbiter.stop());
+            }
         });
     }
 
@@ -129,7 +131,9 @@ mod tests {
                 assert_eq!(hears.recv().expect("it has started"), Some(shard));
             }
             assert!(shards.start(2, move || Lives(told)).is_none());
-            arbiters.iter().for_each(|arbiter| drop(arbiter.stop()));
+            for arbiter in &arbiters {
+                assert!(arbiter.stop());
+            }
         });
     }
 }

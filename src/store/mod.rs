@@ -70,7 +70,7 @@ pub use metrics::{Histogram, StoreMetrics};
 pub use pseudonym_keys::{AliasCounts, PseudonymVersion};
 pub use read::{Cached, Figures, LogRecord};
 pub use recovery::{Damage, Recovered, RecoveredSession};
-pub use release::{Release, Sealed};
+pub use release::{Release, ReleaseNumbers, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
 pub use retention::{ScanCursor, Scanned};
 pub use rewriting::{DataKeyVersions, Destroying, Rewritten};

@@ -27,6 +27,13 @@ pub struct Sealed {
     _ring: Arc<Ring>,
 }
 
+/// The numbers of a release in keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReleaseNumbers {
+    pub(super) tenant: u32,
+    pub(super) release: u32,
+}
+
 /// One release at run time: its numbers in keys and its tenant's data key.
 pub struct Release {
     id: ReleaseId,
@@ -46,6 +53,12 @@ impl Release {
     #[must_use]
     pub const fn id(&self) -> &ReleaseId {
         &self.id
+    }
+
+    /// Its numbers in keys.
+    #[must_use]
+    pub const fn numbers(&self) -> ReleaseNumbers {
+        ReleaseNumbers { tenant: self.tenant, release: self.number }
     }
 
     pub(super) const fn number(&self) -> u32 {

@@ -104,7 +104,7 @@ impl Dispatcher {
     fn request(&self, request: Request<'_>, framing: Framing, read_at: Instant) -> Dispatched {
         let Request { id, method } = request;
         let directory = &self.link.shared.directory;
-        let trunk = self.trunk.clone();
+        let trunk = &self.trunk;
         match &method {
             Method::Ping => {
                 self.tally.count_method(&method);
@@ -115,7 +115,7 @@ impl Dispatcher {
             }
             Method::ContextGet { call } => {
                 if let Some(id) = &id
-                    && self.read_at_once(directory, &trunk, call, id, framing)
+                    && self.read_at_once(directory, trunk, call, id, framing)
                 {
                     self.tally.count_method(&method);
                     return Dispatched::Done;
@@ -134,18 +134,18 @@ impl Dispatcher {
         self.tally.count_method(&method);
         let deadline = read_at + trunk.config().limits.answer_within;
         if let Method::CallsSync(part) = method {
-            return self.sync(part, trunk, id, framing, deadline, permit);
+            return self.sync(part, trunk.clone(), id, framing, deadline, permit);
         }
-        let (content, event) = match self.event(directory, &trunk, method) {
+        let (content, event) = match self.event(directory, trunk, method) {
             Ok(event) => event,
             Err(refusal) => return self.refuse_request(id.as_ref(), framing, &refusal),
         };
         let asker = self.asker(id, framing, deadline);
-        let answer = Box::new(Answer::new(self.outlet.clone(), asker, content, trunk, permit));
+        let answer = Box::new(Answer::new(self.outlet.clone(), asker, content, trunk.clone(), permit));
         match event {
             Event::Start(call, on_its_way) => directory.start_call(*call, tenants::answer(answer, on_its_way)),
-            Event::Happens { tenant, call, command } => directory.call_event(&tenant, &call, *command, answer),
-            Event::Read { tenant, call } => directory.read_call(&tenant, &call, answer),
+            Event::Happens { tenant, call, command } => directory.call_event(tenant, &call, command, answer),
+            Event::Read { tenant, call } => directory.read_call(tenant, &call, answer),
             Event::Unknown => Directory::refuse(answer, unknown_call()),
         }
         Dispatched::Done
@@ -214,14 +214,14 @@ impl Dispatcher {
         }
     }
 
-    fn event(
+    fn event<'t>(
         &self,
         directory: &Arc<Directory>,
-        trunk: &TrunkSettings,
+        trunk: &'t TrunkSettings,
         method: Method<'_>,
-    ) -> Result<(Content, Event), Refusal> {
-        let happens = |call: CallId, command: Command| match self.tenant_of(directory, trunk, &call).cloned() {
-            Some(tenant) => Event::Happens { tenant, call, command: Box::new(command) },
+    ) -> Result<(Content, Event<'t>), Refusal> {
+        let happens = |call: CallId, command: Command| match self.tenant_of(directory, trunk, &call) {
+            Some(tenant) => Event::Happens { tenant, call, command },
             None => Event::Unknown,
         };
         Ok(match method {
@@ -240,7 +240,7 @@ impl Dispatcher {
             Method::CallEnd { call, cause, code } => {
                 let command = self.end(call.clone(), cause, code);
                 let event = match self.former_tenant_of(directory, trunk, &call) {
-                    Some(tenant) => Event::Happens { tenant: tenant.clone(), call, command: Box::new(command) },
+                    Some(tenant) => Event::Happens { tenant, call, command },
                     None => happens(call, command),
                 };
                 (Content::EmptyEvenIfUnknown, event)
@@ -251,7 +251,7 @@ impl Dispatcher {
                 (Content::Revision, happens(call, Command::Change(change)))
             }
             Method::ContextGet { call } => {
-                let tenant = self.tenant_of(directory, trunk, &call).cloned();
+                let tenant = self.tenant_of(directory, trunk, &call);
                 (Content::Context, tenant.map_or(Event::Unknown, |tenant| Event::Read { tenant, call }))
             }
             Method::CallsSync(_) | Method::Ping => {
@@ -289,10 +289,10 @@ impl Dispatcher {
 }
 
 /// What is to be done by the actors.
-enum Event {
+enum Event<'t> {
     Start(Box<crate::actors::StartCall>, OnItsWay),
-    Happens { tenant: TenantId, call: CallId, command: Box<Command> },
-    Read { tenant: TenantId, call: CallId },
+    Happens { tenant: &'t TenantId, call: CallId, command: Command },
+    Read { tenant: &'t TenantId, call: CallId },
     Unknown,
 }
 

@@ -284,11 +284,10 @@ impl SessionActor {
             _ => None,
         };
         let ended = ended_call(&commit, &next);
-        let release = self.slot.release.clone();
         let ticket =
             Ticket { reply: Some(reply), commit: Some((commit, next)), digit, ended, _contact: contact, call, session };
         self.directory.write(Write {
-            release,
+            release: self.slot.release.numbers(),
             session: self.slot.id,
             log: Some(log),
             record,
@@ -321,7 +320,7 @@ impl SessionActor {
     ) {
         let ticket = Ticket { reply, commit: None, digit: None, ended: None, _contact: None, call, session };
         self.directory.write(Write {
-            release: self.slot.release.clone(),
+            release: self.slot.release.numbers(),
             session: self.slot.id,
             log: None,
             record,

@@ -138,7 +138,7 @@ fn session(number: u8) -> Session {
 
 fn item(release: &Arc<Release>, session: &Session) -> Write<u64> {
     Write {
-        release: release.clone(),
+        release: release.numbers(),
         session: session.id,
         log: None,
         record: None,

@@ -9,6 +9,7 @@ use rocksdb::{ColumnFamily, WriteBatch};
 use super::super::error::StoreError;
 use super::super::families::{ACTIVE, ALIASES, EXPIRY, LOG, SESSIONS, family};
 use super::super::layout;
+use super::super::release::ReleaseNumbers;
 use super::super::seal::Purpose;
 use super::super::unrecorded::{SessionKey, Unrecorded};
 use super::{AliasChange, Group, MOST_BYTES, MOST_ITEMS, Record, Write, Writer, wall_clock};
@@ -85,7 +86,7 @@ impl<G: Group> Writer<G> {
 
     fn add(&mut self, write: Write<G::Ticket>, built: &mut Built<G::Ticket>, families: &Families<'_>) {
         let Write { release, session, log, record, forget, aliases, ticket } = write;
-        let (tenant, release) = (release.tenant(), release.number());
+        let ReleaseNumbers { tenant, release } = release;
         let key = (tenant, session);
         if let Some(log) = log {
             debug_assert_eq!(log.purpose, Purpose::Commit, "the log holds commits");

@@ -16,7 +16,7 @@ use rocksdb::WriteOptions;
 
 use super::error::StoreError;
 use super::meta::Progress;
-use super::release::{Release, Sealed};
+use super::release::{ReleaseNumbers, Sealed};
 use super::trim::Window;
 use super::unrecorded::SessionKey;
 use super::{Inner, Store};
@@ -49,7 +49,7 @@ pub trait Group: Send + 'static {
 #[derive(Debug)]
 pub struct Write<T> {
     /// The release of the session.
-    pub release: Arc<Release>,
+    pub release: ReleaseNumbers,
     /// The session.
     pub session: SessionId,
     /// The commit for the log.
