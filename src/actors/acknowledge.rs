@@ -18,7 +18,7 @@ use crate::store::{Group, StoreError};
 pub struct Ticket {
     pub(super) reply: Option<Box<dyn Reply>>,
     /// The commit and the state after it; none for a barrier or a record.
-    pub(super) commit: Option<(Arc<Commit>, Arc<Session>)>,
+    pub(super) commit: Option<(Commit, Arc<Session>)>,
     /// The key that was pressed: for watchers, never written.
     pub(super) digit: Option<DtmfDigit>,
     /// The call that the commit ended.
@@ -60,7 +60,7 @@ impl Group for Acknowledger {
                 sequence,
                 release: session.release.id().clone(),
                 session: after,
-                commit,
+                commit: Arc::new(commit),
                 digit,
             });
         }

@@ -61,7 +61,7 @@ pub(super) fn call(id: &str) -> Call {
         end_cause: None,
         end_code: None,
         switch_at: None,
-        legs: Vec::new(),
+        legs: Arc::default(),
         direction: Direction::Inbound,
         presentation: Presentation::Allowed,
         source: CallerSource::From,

@@ -1,6 +1,7 @@
 //! The values of variables: JSON text that was checked once and is passed on as it is.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +11,9 @@ use super::refusal::{Reason, Refusal};
 pub const MAX_DEPTH: usize = 32;
 
 /// Checked JSON text without insignificant whitespace. A value may be personal data: `Debug` tells its
-/// length only.
+/// length only. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct JsonText(Box<str>);
+pub struct JsonText(Arc<str>);
 
 impl JsonText {
     /// Checks and compacts text that a JSON parser has accepted already.
@@ -25,7 +26,9 @@ impl JsonText {
         if text.len() > max_bytes.saturating_mul(4) {
             return Err(too_long(max_bytes));
         }
-        let mut compact = String::with_capacity(text.len());
+        // What stands before the latest insignificant whitespace; most texts hold none.
+        let mut compact = String::new();
+        let mut whole = text;
         let mut rest = text;
         let mut depth = 0_usize;
         while let Some(first) = rest.bytes().next() {
@@ -44,19 +47,23 @@ impl JsonText {
                     1
                 }
                 b' ' | b'\t' | b'\r' | b'\n' => {
+                    compact.push_str(whole.get(..whole.len() - rest.len()).unwrap_or_default());
                     rest = rest.get(1..).unwrap_or_default();
+                    whole = rest;
                     continue;
                 }
                 _ => rest.char_indices().nth(1).map_or(rest.len(), |(at, _)| at),
             };
-            let (taken, left) = rest.split_at(token);
-            compact.push_str(taken);
-            rest = left;
+            rest = rest.split_at(token).1;
         }
-        if compact.len() > max_bytes {
+        if !compact.is_empty() {
+            compact.push_str(whole);
+            whole = &compact;
+        }
+        if whole.len() > max_bytes {
             return Err(too_long(max_bytes));
         }
-        Ok(Self(compact.into_boxed_str()))
+        Ok(Self(whole.into()))
     }
 
     /// The JSON text.

@@ -11,13 +11,15 @@ use super::trunk::{InForce, TrunkSettings};
 use crate::actors::{Outcome, Reply, Wake, Wakes};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::Authority;
-use crate::wire::answer::{write_error, write_result};
+use crate::wire::answer::{write_error, write_result, write_revision};
 use crate::wire::context::write_context;
 use crate::wire::framing::Framing;
 use crate::wire::jsonrpc::RequestId;
 
 /// A result that says nothing but that it is done.
 const EMPTY: &str = "{}";
+/// Bytes that most contexts have.
+const EXPECTED_CONTEXT: usize = 768;
 
 /// What the result of a method holds (PRODUCT.md 5.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,21 +32,6 @@ pub(super) enum Content {
     Empty,
     /// Nothing, also for a call that is unknown or over.
     EmptyEvenIfUnknown,
-}
-
-impl Content {
-    const fn is_empty(self) -> bool {
-        matches!(self, Content::Empty | Content::EmptyEvenIfUnknown)
-    }
-
-    /// Bytes that most results have.
-    const fn expected(self) -> usize {
-        match self {
-            Content::Context => 768,
-            Content::Revision => 32,
-            Content::Empty | Content::EmptyEvenIfUnknown => 2,
-        }
-    }
 }
 
 /// Who waits on a connection.
@@ -103,21 +90,13 @@ impl Answer {
     }
 }
 
-/// Appends the result of a method as JSON.
-pub(super) fn write_content(out: &mut String, content: Content, outcome: &Outcome<'_>, trunk: &TrunkSettings) {
-    match content {
-        Content::Context => {
-            let call = outcome.call.map(AsRef::as_ref);
-            let context = outcome.session.context(call, Authority::OfCall, outcome.rules, outcome.now);
-            write_context(out, &context, outcome.rules, &trunk.expose, trunk.switch().max_answer);
-        }
-        Content::Revision => {
-            out.push_str("{\"revision\":");
-            out.push_str(&outcome.session.revision.to_string());
-            out.push('}');
-        }
-        Content::Empty | Content::EmptyEvenIfUnknown => out.push_str(EMPTY),
-    }
+/// The result of a method that answers with the context.
+pub(super) fn render_context(outcome: &Outcome<'_>, trunk: &TrunkSettings) -> String {
+    let mut result = String::with_capacity(EXPECTED_CONTEXT);
+    let call = outcome.call.map(AsRef::as_ref);
+    let context = outcome.session.context(call, Authority::OfCall, outcome.rules, outcome.now);
+    write_context(&mut result, &context, outcome.rules, &trunk.expose, trunk.switch().max_answer);
+    result
 }
 
 impl Reply for Answer {
@@ -136,15 +115,18 @@ impl Reply for Answer {
         self.frame.clear();
         match (refused, &outcome) {
             (Some(refusal), _) => write_error(&mut self.frame, asker.framing, Some(&asker.id), refusal),
+            (None, Ok(outcome)) => match self.content {
+                Content::Context => {
+                    write_result(&mut self.frame, asker.framing, &asker.id, &render_context(outcome, &self.trunk));
+                }
+                Content::Revision => {
+                    write_revision(&mut self.frame, asker.framing, &asker.id, outcome.session.revision);
+                }
+                Content::Empty | Content::EmptyEvenIfUnknown => {
+                    write_result(&mut self.frame, asker.framing, &asker.id, EMPTY);
+                }
+            },
             (None, Err(_)) => write_result(&mut self.frame, asker.framing, &asker.id, EMPTY),
-            (None, Ok(_)) if self.content.is_empty() => {
-                write_result(&mut self.frame, asker.framing, &asker.id, EMPTY);
-            }
-            (None, Ok(outcome)) => {
-                let mut result = String::with_capacity(self.content.expected());
-                write_content(&mut result, self.content, outcome, &self.trunk);
-                write_result(&mut self.frame, asker.framing, &asker.id, &result);
-            }
         }
         self.outlet.count_rendered(std::mem::replace(&mut self.counted, self.frame.len()), self.frame.len());
     }

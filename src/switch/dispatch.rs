@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::Link;
-use super::answer::{Answer, Asker, Content, write_content};
+use super::answer::{Answer, Asker, Content, render_context};
 use super::metrics::Tally;
 use super::outlet::Outlet;
 use super::permits::{ConnectionPermits, Permit};
@@ -198,11 +198,7 @@ impl Dispatcher {
             self.refuse_request(Some(id), framing, &unknown_call());
             return true;
         };
-        let render = |outcome: &Outcome<'_>| {
-            let mut result = String::new();
-            write_content(&mut result, Content::Context, outcome, trunk);
-            result
-        };
+        let render = |outcome: &Outcome<'_>| render_context(outcome, trunk);
         let say = |result: &str| self.outlet.append(|out| write_result(out, framing, id, result));
         match directory.glance(tenant, call, trunk.number(), render, say) {
             Glance::Said => true,

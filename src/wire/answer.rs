@@ -38,6 +38,14 @@ pub fn write_result(out: &mut BytesMut, framing: Framing, id: &RequestId, result
     with_id(Some(id), |id| write_parts(out, framing, &[HEAD, id, ",\"result\":", result_json, "}"]));
 }
 
+/// Appends the answer to a change of variables: the session's revision after it.
+pub fn write_revision(out: &mut BytesMut, framing: Framing, id: &RequestId, revision: u64) {
+    let revision = json::Integer::unsigned(revision);
+    with_id(Some(id), |id| {
+        write_parts(out, framing, &[HEAD, id, ",\"result\":{\"revision\":", revision.as_str(), "}}"]);
+    });
+}
+
 /// Appends the answer to a request that was refused; without an id where it could not be read.
 pub fn write_error(out: &mut BytesMut, framing: Framing, id: Option<&RequestId>, refusal: &Refusal) {
     let mut message = String::with_capacity(refusal.detail.len() + 2);
@@ -109,6 +117,18 @@ mod tests {
             written(|out| write_result(out, Framing::Bare, &id, "{}")),
             "{\"jsonrpc\":\"2.0\",\"id\":2,\"result\":{}}"
         );
+    }
+
+    #[test]
+    fn a_change_is_answered_with_the_revision() {
+        let id = RequestId::Integer(7);
+        for revision in [0, 9, u64::MAX] {
+            let result = format!("{{\"revision\":{revision}}}");
+            for framing in [Framing::Netstring, Framing::Bare] {
+                let expected = written(|out| write_result(out, framing, &id, &result));
+                assert_eq!(written(|out| write_revision(out, framing, &id, revision)), expected);
+            }
+        }
     }
 
     #[test]

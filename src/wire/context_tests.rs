@@ -49,7 +49,7 @@ fn call(id: &str) -> Call {
         end_cause: None,
         end_code: None,
         switch_at: None,
-        legs: Vec::new(),
+        legs: std::sync::Arc::default(),
         direction: Direction::Inbound,
         presentation: Presentation::Allowed,
         source: CallerSource::From,

@@ -99,7 +99,7 @@ pub(super) struct SessionActor {
 /// What an event leads to.
 struct Step {
     next: Arc<Session>,
-    commit: Arc<Commit>,
+    commit: Commit,
     log: Sealed,
     record: Option<Record>,
 }
@@ -195,8 +195,7 @@ impl SessionActor {
             return Ok(None);
         };
         self.check_room(command)?;
-        let mut next = Session::clone(&self.session);
-        next.apply(&commit);
+        let mut next = self.session.after(&commit);
         if let Command::Start(start) = command
             && next.call(&start.call).is_some_and(|call| call.details.is_none())
         {
@@ -209,7 +208,7 @@ impl SessionActor {
         let next = Arc::new(next);
         reply.prepare(Ok(self.outcome(&next, call, now)));
         let log = self.slot.release.seal_commit(&self.slot.id, &commit);
-        Ok(Some(Step { next, commit: Arc::new(commit), log, record }))
+        Ok(Some(Step { next, commit, log, record }))
     }
 
     fn outcome<'a>(&'a self, session: &'a Arc<Session>, call: Option<&CallId>, now: Timestamp) -> Outcome<'a> {

@@ -14,6 +14,26 @@ use crate::domain::time::Timestamp;
 const MOST_ENDED: usize = 8;
 
 impl Session {
+    /// The state after a commit; what it does not change is shared.
+    #[must_use]
+    pub fn after(&self, commit: &Commit) -> Self {
+        let is_new = |effect: &&Effect| match effect {
+            Effect::VariableSet { call: None, name, .. } => find(&self.variables, name).is_err(),
+            _ => false,
+        };
+        let new_variables = commit.effects.iter().filter(is_new).count();
+        let new_calls = commit.effects.iter().filter(|effect| matches!(effect, Effect::CallStarted { .. })).count();
+        let mut next = Self {
+            variables: with_room(&self.variables, new_variables),
+            calls: with_room(&self.calls, new_calls),
+            ended: self.ended.clone(),
+            instance: self.instance.clone(),
+            ..*self
+        };
+        next.apply(commit);
+        next
+    }
+
     /// Makes a commit part of the state. One that is part of it already changes nothing.
     pub fn apply(&mut self, commit: &Commit) {
         if commit.ordinal <= self.ordinal {
@@ -52,12 +72,12 @@ impl Session {
             Effect::CallStarted { .. } => self.start(effect, at),
             Effect::LegAdded { call, leg } => {
                 if let Some(call) = self.call_mut(call) {
-                    call.legs.push(leg.clone());
+                    call.legs = call.legs.iter().chain([leg]).cloned().collect();
                 }
             }
             Effect::LegEnded { call, leg } => {
                 if let Some(call) = self.call_mut(call) {
-                    call.legs.retain(|known| known != leg);
+                    call.legs = call.legs.iter().filter(|known| *known != leg).cloned().collect();
                 }
             }
             Effect::CallRinging { call, code: _ } => {
@@ -138,7 +158,7 @@ impl Session {
             end_cause: None,
             end_code: None,
             switch_at: *switch_at,
-            legs: vec![leg.clone()],
+            legs: [leg.clone()].into(),
             direction: *direction,
             presentation: *presentation,
             source: *source,
@@ -184,4 +204,11 @@ impl Session {
 
 fn find(variables: &[Arc<Variable>], name: &VariableName) -> Result<usize, usize> {
     variables.binary_search_by(|variable| variable.name.cmp(name))
+}
+
+/// A copy with room for so many more and no others: a state that is replaced at each event does not grow in steps.
+fn with_room<T: Clone>(list: &[T], more: usize) -> Vec<T> {
+    let mut copy = Vec::with_capacity(list.len() + more);
+    copy.extend_from_slice(list);
+    copy
 }

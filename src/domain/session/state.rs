@@ -153,8 +153,8 @@ pub struct Call {
     pub end_code: Option<u16>,
     /// The switch's own time of the start; shown, never used for lifetimes.
     pub switch_at: Option<Timestamp>,
-    /// The switches that report it.
-    pub legs: Vec<Leg>,
+    /// The switches that report it. Shared by the states between two changes of them.
+    pub legs: Arc<[Leg]>,
     /// Which side the caller is on.
     pub direction: Direction,
     /// May the caller ID be shown.
