@@ -8,6 +8,7 @@ use rocksdb::{
 };
 
 use super::error::StoreError;
+use super::layout;
 
 /// Every commit: the only write an event waits for.
 pub(super) const LOG: &str = "log";
@@ -35,10 +36,12 @@ enum Profile {
     Sealed,
     /// Written at one end, trimmed at the other, read in order: neither pays.
     Queue,
+    /// As many of those side by side as there are releases.
+    Queues,
 }
 
 const FAMILIES: [(&str, Profile, usize); 8] = [
-    (LOG, Profile::Queue, 64 << 20),
+    (LOG, Profile::Queues, 64 << 20),
     (SESSIONS, Profile::Sealed, 32 << 20),
     (ACTIVE, Profile::Points, 4 << 20),
     (ALIASES, Profile::Points, 16 << 20),
@@ -51,9 +54,12 @@ const FAMILIES: [(&str, Profile, usize); 8] = [
 /// Opens the database, or makes it.
 pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
     let cache = Cache::new_lru_cache(cache_bytes);
-    let families = FAMILIES
+    let families: Vec<_> = FAMILIES
         .iter()
-        .map(|(name, profile, memory)| ColumnFamilyDescriptor::new(*name, family_options(*profile, *memory, &cache)));
+        .map(|(name, profile, memory)| {
+            Ok(ColumnFamilyDescriptor::new(*name, family_options(*profile, *memory, &cache)?))
+        })
+        .collect::<Result<_, StoreError>>()?;
     let mut options = database_options();
     let mut env = Env::new()?;
     // Compactions: calls do not wait for a core that one of them has.
@@ -94,7 +100,7 @@ fn database_options() -> Options {
     options
 }
 
-fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
+fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Result<Options, StoreError> {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     table.set_cache_index_and_filter_blocks(true);
@@ -104,7 +110,14 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
     // checks them again.
     table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     table.set_pin_top_level_index_and_filter(true);
-    let mut options = Options::default();
+    let mut options = match profile {
+        // Each release has an end of its own, which need not be looked for. Only in this way the binding says it.
+        Profile::Queues => Options::default().get_options_from_string(format!(
+            "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.{}",
+            layout::LOG_PREFIX
+        ))?,
+        _ => Options::default(),
+    };
     options.set_write_buffer_size(memory);
     // Small at first: some file systems sync nothing while they delete a file, the longer the larger it is
     // (`space::discards`).
@@ -119,14 +132,14 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Options {
             options.set_memtable_prefix_bloom_ratio(0.02);
             options.set_memtable_whole_key_filtering(true);
         }
-        Profile::Queue => {}
+        Profile::Queue | Profile::Queues => {}
     }
     options.set_compression_type(match profile {
         Profile::Points => DBCompressionType::Lz4,
-        Profile::Sealed | Profile::Queue => DBCompressionType::None,
+        Profile::Sealed | Profile::Queue | Profile::Queues => DBCompressionType::None,
     });
     options.set_block_based_table_factory(&table);
-    options
+    Ok(options)
 }
 
 /// The handle of a family that `open` has made sure is there.

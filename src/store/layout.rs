@@ -32,6 +32,9 @@ impl AsRef<[u8]> for Key {
     }
 }
 
+/// Bytes of a `log` key before its sequence.
+pub(super) const LOG_PREFIX: usize = 8;
+
 /// `log`: tenant, release, sequence, so that one release's log is one range in order.
 pub(super) fn log_key(tenant: u32, release: u32, sequence: u64) -> Key {
     Key::new().with(&tenant.to_be_bytes()).with(&release.to_be_bytes()).with(&sequence.to_be_bytes())
@@ -39,7 +42,7 @@ pub(super) fn log_key(tenant: u32, release: u32, sequence: u64) -> Key {
 
 /// The sequence of a `log` key.
 pub(super) fn log_sequence(key: &[u8]) -> Option<u64> {
-    (key.len() == 16).then(|| read_u64(key, 8)).flatten()
+    (key.len() == LOG_PREFIX + 8).then(|| read_u64(key, LOG_PREFIX)).flatten()
 }
 
 /// `sessions` and `active`: tenant, session ID.
