@@ -51,6 +51,16 @@ const FAMILIES: [(&str, Profile, usize); 8] = [
     (META, Profile::Points, 1 << 20),
 ];
 
+/// Bytes that flushes and compactions write in a second at most. What they write at once is in the way of the sync that
+/// calls wait for; this is several times what the log grows by while a hundred thousand events a second come in.
+const BACKGROUND_BYTES_PER_SECOND: i64 = 96 << 20;
+/// How finely that is spread.
+const REFILL_MICROS: i64 = 2_000;
+/// Of ten times a compaction has its turn once before a flush: calls wait for flushes if there are too many.
+const FLUSHES_FIRST: i32 = 10;
+/// Bytes of a file after which the kernel begins to bring them to the disk.
+const BYTES_PER_SYNC: u64 = 256 << 10;
+
 /// Opens the database, or makes it.
 pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
     let cache = Cache::new_lru_cache(cache_bytes);
@@ -93,7 +103,8 @@ fn database_options() -> Options {
     options.set_stats_persist_period_sec(0);
     options.set_max_open_files(512);
     options.set_max_background_jobs(2);
-    options.set_bytes_per_sync(1 << 20);
+    options.set_bytes_per_sync(BYTES_PER_SYNC);
+    options.set_ratelimiter(BACKGROUND_BYTES_PER_SECOND, REFILL_MICROS, FLUSHES_FIRST);
     // One thread writes.
     options.set_allow_concurrent_memtable_write(false);
     options.set_enable_write_thread_adaptive_yield(false);
