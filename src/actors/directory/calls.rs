@@ -10,7 +10,7 @@ use crate::actors::call_actor::{self, CallActor, Caller, StartCall, unknown_call
 use crate::actors::reply::{Nobody, Outcome, Reply, refuse_now};
 use crate::actors::requests::{CallView, SessionView};
 use crate::actors::session_actor::{self, SessionEvent};
-use crate::actors::slot::{CallKey, CallLease, CallSlot, Rendered, SessionLease, SessionSlot, SoughtCall};
+use crate::actors::slot::{CallKey, CallLease, CallSlot, Rendered, SessionKey, SessionLease, SessionSlot, SoughtCall};
 use crate::domain::ids::{CallId, TenantId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Command, EndCause};
@@ -43,6 +43,13 @@ impl Directory {
             return None;
         }
         self.active_session(&key.tenant, &lingers.session)
+    }
+
+    /// Where the caller's session is active, if that can be told at once: a session and its calls live on one arbiter.
+    fn shard_of_active(&self, tenant: &TenantId, caller: &Caller) -> Option<usize> {
+        let Caller::Known(caller) = caller else { return None };
+        let session = SessionKey { tenant: tenant.clone(), session: caller.first_session_id()? };
+        self.sessions.get(&session).map(|slot| slot.shard)
     }
 
     /// Gives a call of a session its actor, if it has none.
@@ -79,7 +86,8 @@ impl Directory {
                     Caller::Known(caller) => caller.spread(),
                     Caller::Withheld => call.start.call.as_str().bytes().map(usize::from).sum(),
                 };
-                let slot = self.place_call(key, self.shards.of_call(spread), None);
+                let beside = self.shard_of_active(&key.tenant, &call.caller);
+                let slot = self.place_call(key, beside.unwrap_or_else(|| self.shards.of_call(spread)), None);
                 slot.count(true, &self.active_calls);
                 CallLease::new(entry.insert(slot).value())
             }

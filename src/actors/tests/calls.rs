@@ -42,6 +42,24 @@ fn first_calls_of_one_caller_at_the_same_instant_make_one_session() {
 }
 
 #[test]
+fn a_session_and_its_calls_live_on_one_arbiter_whichever_connection_reports_them() {
+    run(|path| async move {
+        let house = House::open(&path);
+        for (arbiter, call) in [(1, "1"), (0, "2")] {
+            let there = House { directory: house.directory.clone() };
+            let (told, answer) = oneshot::channel();
+            let start = move || assert!(told.send(there.start("support-de", call, anna())).is_ok());
+            assert!(house.directory.arbiters()[arbiter].spawn_fn(start));
+            answered(answer.await.expect("it is reported")).await.expect("a context");
+        }
+        let tenant = House::release("support-de").tenant;
+        let shards = ["1", "2"].map(|call| house.directory.call_slot(&tenant, &id(call)).map(|slot| slot.shard()));
+        assert_eq!(shards, [Some(1), Some(1)]);
+        house.directory.shutdown();
+    });
+}
+
+#[test]
 fn an_end_right_behind_the_start_of_a_cold_session_ends_the_call() {
     run(|path| async move {
         {
