@@ -68,7 +68,8 @@ impl Shards {
         Place { shard, calls }
     }
 
-    /// Starts an actor; none if there is no such arbiter.
+    /// Starts an actor; none if there is no such arbiter. The caller may hold the lock of an entry of the directory: `make`
+    /// must not look into it.
     pub(super) fn start<A: Actor<Context = Context<A>>>(
         &self,
         shard: usize,

@@ -90,7 +90,8 @@ pub(super) struct SessionKey {
 pub(super) struct SessionSlot {
     pub(super) release: Arc<Release>,
     pub(super) id: SessionId,
-    /// The arbiter on which it and its calls live.
+    /// The arbiter of its actor, unless it was woken for an end. Its calls live there too, as far as can be told at their
+    /// start.
     pub(super) shard: usize,
     address: OnceLock<Addr<SessionActor>>,
     /// The durable state: what readers see. It is replaced at each event and read seldom, and by few at a time: then a lock

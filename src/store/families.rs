@@ -52,7 +52,7 @@ const FAMILIES: [(&str, Profile, usize); 8] = [
 ];
 
 /// Bytes that flushes and compactions write in a second at most. What they write at once is in the way of the sync that
-/// calls wait for; this is several times what the log grows by while a hundred thousand events a second come in.
+/// calls wait for; this is several times what the log alone grows by while a hundred thousand events a second come in.
 const BACKGROUND_BYTES_PER_SECOND: i64 = 96 << 20;
 /// How finely that is spread.
 const REFILL_MICROS: i64 = 2_000;

@@ -45,7 +45,8 @@ impl Directory {
         self.active_session(&key.tenant, &lingers.session)
     }
 
-    /// Where the caller's session is active, if that can be told at once: a session and its calls live on one arbiter.
+    /// Where the caller's session is active, if that can be told at once: its further calls are to live beside it. The lock
+    /// of `sessions` is taken behind that of `calls`, and nowhere the other way round.
     fn shard_of_active(&self, tenant: &TenantId, caller: &Caller) -> Option<usize> {
         let Caller::Known(caller) = caller else { return None };
         let session = SessionKey { tenant: tenant.clone(), session: caller.first_session_id()? };
