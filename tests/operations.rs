@@ -18,6 +18,8 @@ mod asleep;
 mod end;
 #[path = "operations/health.rs"]
 mod health;
+#[path = "operations/limits.rs"]
+mod limits;
 #[path = "operations/log.rs"]
 mod log;
 #[path = "operations/refused.rs"]
