@@ -18,19 +18,34 @@ const FEW: usize = 64;
 /// The arbiters.
 pub(super) struct Shards {
     handles: Vec<ArbiterHandle>,
-    /// Calls that live on each.
-    calls: Vec<Arc<AtomicUsize>>,
+    shards: Vec<Arc<Shard>>,
+}
+
+/// One of the arbiters.
+struct Shard {
+    index: usize,
+    /// Calls that live there.
+    calls: AtomicUsize,
 }
 
 /// Where a call lives. It counts there until this is dropped.
-pub(super) struct Place {
-    pub(super) shard: usize,
-    calls: Arc<AtomicUsize>,
+pub(super) struct Place(Arc<Shard>);
+
+impl Place {
+    pub(super) fn shard(&self) -> usize {
+        self.0.index
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.calls.fetch_sub(1, Ordering::Relaxed);
+        self.0.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shard {
+    fn new(index: usize) -> Arc<Self> {
+        Arc::new(Self { index, calls: AtomicUsize::new(0) })
     }
 }
 
@@ -41,7 +56,7 @@ impl Shards {
         }
         Self {
             handles: arbiters.iter().map(Arbiter::handle).collect(),
-            calls: arbiters.iter().map(|_| Arc::default()).collect(),
+            shards: (0..arbiters.len()).map(Shard::new).collect(),
         }
     }
 
@@ -57,15 +72,15 @@ impl Shards {
     /// on their way. A connection that has most of the calls shares them with the arbiter to which the caller falls.
     pub(super) fn of_call(&self, caller: usize) -> usize {
         let other = caller % self.len().max(1);
-        let calls = |shard: usize| self.calls.get(shard).map_or(0, |calls| calls.load(Ordering::Relaxed));
+        let calls = |shard: usize| self.shards.get(shard).map_or(0, |shard| shard.calls.load(Ordering::Relaxed));
         OWN.get().filter(|own| calls(*own) <= calls(other) * 2 + FEW).unwrap_or(other)
     }
 
     /// A call lives there from now on.
     pub(super) fn place(&self, shard: usize) -> Place {
-        let calls = self.calls.get(shard).cloned().unwrap_or_default();
-        calls.fetch_add(1, Ordering::Relaxed);
-        Place { shard, calls }
+        let shard = self.shards.get(shard).cloned().unwrap_or_else(|| Shard::new(shard));
+        shard.calls.fetch_add(1, Ordering::Relaxed);
+        Place(shard)
     }
 
     /// Starts an actor; none if there is no such arbiter. The caller may hold the lock of an entry of the directory: `make`
@@ -101,9 +116,9 @@ mod tests {
                 let _ = told.send(placed);
             });
             let placed = hears.recv().expect("they are placed");
-            let calls = |shard: usize| shards.calls[shard].load(Ordering::Relaxed);
+            let calls = |shard: usize| shards.shards[shard].calls.load(Ordering::Relaxed);
             assert!((300..=400).contains(&calls(0)), "{} of 1,000 go elsewhere", calls(0));
-            assert!(placed.iter().take(FEW).all(|place| place.shard == 1));
+            assert!(placed.iter().take(FEW).all(|place| place.shard() == 1));
             drop(placed);
             assert_eq!([calls(0), calls(1)], [0, 0]);
             for arbiter in &arbiters {

@@ -4,7 +4,7 @@
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use actix::Addr;
@@ -223,8 +223,8 @@ pub(super) struct CallSlot {
     session: RwLock<Option<Arc<SessionSlot>>>,
     /// What was rendered for the last reader.
     rendered: RwLock<Option<Box<Rendered>>>,
-    /// Events on their way, those not durable yet included.
-    leases: AtomicUsize,
+    /// Events on their way, those not durable yet included: as many as there are permits at most.
+    leases: AtomicU32,
     /// Whether it is one of the active calls that are counted.
     counted: AtomicBool,
     retired: AtomicBool,
@@ -240,7 +240,7 @@ impl CallSlot {
             address: OnceLock::new(),
             session: RwLock::default(),
             rendered: RwLock::default(),
-            leases: AtomicUsize::new(0),
+            leases: AtomicU32::new(0),
             counted: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             over: AtomicBool::new(false),
@@ -248,8 +248,8 @@ impl CallSlot {
     }
 
     /// The arbiter it lives on, where its session is started too.
-    pub(super) const fn shard(&self) -> usize {
-        self.place.shard
+    pub(super) fn shard(&self) -> usize {
+        self.place.shard()
     }
 
     /// Counts it among the active calls, or not any more. A call that has ended stays a moment longer than it counts.

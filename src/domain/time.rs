@@ -1,13 +1,18 @@
 //! Points in time: milliseconds since the Unix epoch, in UTC.
 
 use std::fmt;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// A point in time with millisecond resolution (PRODUCT.md 2: RFC 3339 in UTC with milliseconds).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-pub struct Timestamp(i64);
+///
+/// Inside it counts from the first instant that RFC 3339 can write, and from one: sessions and calls hold many times that
+/// may be missing, and none then takes no memory of its own.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(from = "i64", into = "i64")]
+pub struct Timestamp(NonZeroU64);
 
 /// 0000-01-01T00:00:00.000Z, the first instant RFC 3339 can write.
 const FIRST: i64 = -62_167_219_200_000;
@@ -18,32 +23,33 @@ impl Timestamp {
     /// From milliseconds since the Unix epoch; what RFC 3339 cannot write is brought to its nearest end.
     #[must_use]
     pub fn from_unix_millis(millis: i64) -> Self {
-        Self(millis.clamp(FIRST, LAST))
+        let since_first = (millis.clamp(FIRST, LAST) - FIRST).cast_unsigned();
+        Self(NonZeroU64::MIN.saturating_add(since_first))
     }
 
     /// Milliseconds since the Unix epoch.
     #[must_use]
     pub const fn unix_millis(self) -> i64 {
-        self.0
+        self.0.get().cast_signed() - 1 + FIRST
     }
 
     /// This instant and a duration later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
-        Self::from_unix_millis(self.0.saturating_add(millis))
+        Self::from_unix_millis(self.unix_millis().saturating_add(millis))
     }
 
     /// How long after `earlier` this is; zero if it is before.
     #[must_use]
     pub fn since(self, earlier: Timestamp) -> Duration {
-        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+        Duration::from_millis(self.0.get().saturating_sub(earlier.0.get()))
     }
 
     /// Appends the RFC 3339 form. Written out by hand because every answer to a switch holds two of them.
     pub fn write_rfc3339(self, out: &mut String) {
-        let days = self.0.div_euclid(86_400_000);
-        let millis = self.0.rem_euclid(86_400_000);
+        let days = self.unix_millis().div_euclid(86_400_000);
+        let millis = self.unix_millis().rem_euclid(86_400_000);
         let (year, month, day) = civil_from_days(days);
         push_padded(out, year, 4);
         out.push('-');
@@ -59,6 +65,31 @@ impl Timestamp {
         out.push('.');
         push_padded(out, millis % 1_000, 3);
         out.push('Z');
+    }
+}
+
+impl Default for Timestamp {
+    /// The Unix epoch.
+    fn default() -> Self {
+        Self::from_unix_millis(0)
+    }
+}
+
+impl From<i64> for Timestamp {
+    fn from(millis: i64) -> Self {
+        Self::from_unix_millis(millis)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(at: Timestamp) -> Self {
+        at.unix_millis()
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timestamp({})", self.unix_millis())
     }
 }
 
@@ -96,7 +127,22 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn none_takes_no_memory_of_its_own() {
+        assert_eq!(size_of::<Option<Timestamp>>(), size_of::<Timestamp>());
+    }
+
     proptest! {
+        #[test]
+        fn it_is_told_stored_and_compared_as_milliseconds(one: i64, other: i64) {
+            let at = Timestamp::from_unix_millis;
+            prop_assert_eq!(at(one).unix_millis(), one.clamp(FIRST, LAST));
+            prop_assert_eq!(at(one).cmp(&at(other)), one.clamp(FIRST, LAST).cmp(&other.clamp(FIRST, LAST)));
+            let stored = postcard::to_allocvec(&at(one)).expect("plain data");
+            prop_assert_eq!(&stored, &postcard::to_allocvec(&one.clamp(FIRST, LAST)).expect("plain data"));
+            prop_assert_eq!(postcard::from_bytes::<Timestamp>(&stored), Ok(at(one)));
+        }
+
         #[test]
         fn written_form_agrees_with_the_calendar_of_jiff(millis in FIRST..=LAST) {
             let expected = jiff::Timestamp::from_millisecond(millis).map(|t| format!("{t:.3}"));
