@@ -3,13 +3,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
+use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 use super::metrics::SwitchMetrics;
 use crate::actors::Wake;
@@ -21,7 +22,9 @@ use crate::wire::jsonrpc::RequestId;
 /// The way out of one connection.
 pub(super) struct Outlet {
     state: Mutex<State>,
-    notify: Notify,
+    /// Whether the connection is to look for something to send, and its task.
+    told: AtomicBool,
+    task: AtomicWaker,
     /// Bytes of answers that are written and may not leave yet.
     rendered: AtomicUsize,
     /// None in tests.
@@ -88,7 +91,14 @@ impl State {
 
 impl Outlet {
     pub(super) fn new(metrics: Arc<SwitchMetrics>, socket: Option<Arc<TcpStream>>) -> Self {
-        Self { state: Mutex::default(), notify: Notify::new(), rendered: AtomicUsize::new(0), socket, metrics }
+        Self {
+            state: Mutex::default(),
+            told: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+            rendered: AtomicUsize::new(0),
+            socket,
+            metrics,
+        }
     }
 
     /// Notes a request; the number finds it again.
@@ -170,9 +180,14 @@ impl Outlet {
         self.rendered.fetch_sub(before, Ordering::Relaxed);
     }
 
-    /// Waits until there is something to send.
-    pub(super) async fn notified(&self) {
-        self.notify.notified().await;
+    /// Whether there is something to send. Polled by the connection's task alone, which is woken when there is.
+    pub(super) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.told.load(Ordering::Relaxed) && self.told.swap(false, Ordering::Acquire) {
+            return Poll::Ready(());
+        }
+        self.task.register(cx.waker());
+        // It may have been told in between, when there was no task to wake yet.
+        if self.told.swap(false, Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 
     pub(super) fn count_paused(&self, paused: Duration) {
@@ -187,7 +202,8 @@ fn add(counter: &AtomicU64, count: u64) {
 
 impl Wake for Outlet {
     fn wake(&self) {
-        self.notify.notify_one();
+        self.told.store(true, Ordering::Release);
+        self.task.wake();
     }
 
     fn send_now(&self) {
@@ -204,6 +220,8 @@ impl Wake for Outlet {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use super::*;
 
     fn sent(outlet: &Outlet) -> String {
@@ -273,7 +291,7 @@ mod tests {
             let third = outlet.open(RequestId::Integer(3), Framing::Bare, deadline);
             assert!(outlet.answer(third, b"three"));
             outlet.send_now();
-            outlet.notified().await;
+            poll_fn(|cx| outlet.poll_told(cx)).await;
             outlet.take(&mut held);
             assert_eq!(held, "twothree", "the order is kept and the connection is told");
 
@@ -284,7 +302,7 @@ mod tests {
             assert!(outlet.answer(last, b"four"));
             outlet.send_now();
             assert_eq!(read().await, "four");
-            outlet.notified().await;
+            poll_fn(|cx| outlet.poll_told(cx)).await;
         });
     }
 }
