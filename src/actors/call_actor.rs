@@ -259,12 +259,16 @@ impl CallActor {
         }
         // Before the look: an event that ends the call behind it says so again.
         self.slot.set_over(false);
+        if self.slot.is_leased() {
+            // An event has come in between, and may have said already that it ends the call: it asks once more when it is
+            // durable, unless it has just become so without asking.
+            self.slot.set_over(true);
+            if self.slot.is_leased() {
+                return;
+            }
+        }
         let view = self.session.as_ref().and_then(|session| session.view());
         if view.is_some_and(|view| view.call(&self.slot.key.call).is_some()) {
-            // An event may have ended it on another thread before this: its lease is still there, and asks once more.
-            if self.slot.is_leased() {
-                self.slot.set_over(true);
-            }
             return;
         }
         self.slot.set_over(true);

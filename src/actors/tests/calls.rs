@@ -60,6 +60,52 @@ fn a_session_and_its_calls_live_on_one_arbiter_whichever_connection_reports_them
 }
 
 #[test]
+fn calls_of_one_caller_on_two_arbiters_at_once_lose_nothing() {
+    const ROUNDS: usize = 300;
+    run(|path| async move {
+        let house = House::open(&path);
+        let together = Arc::new(std::sync::Barrier::new(2));
+        let mut reports = Vec::new();
+        for (arbiter, switch) in ["edge-1", "edge-2"].into_iter().enumerate() {
+            let (there, together) = (House { directory: house.directory.clone() }, together.clone());
+            let (told, answers) = oneshot::channel();
+            let report = async move {
+                let mut answers = Vec::new();
+                for round in 0..ROUNDS {
+                    together.wait();
+                    // Every third call is reported by both, the others are each one's own.
+                    let call = if round % 3 == 0 { format!("both-{round}") } else { format!("{switch}-{round}") };
+                    let value = round.to_string();
+                    answers.push([
+                        there.start_from(switch, "support-de", &call, anna()),
+                        there.set(&call, switch, &value, Lifetime::Session),
+                        there.end_from(switch, &call),
+                    ]);
+                    tokio::task::yield_now().await;
+                }
+                assert!(told.send(answers).is_ok());
+            };
+            assert!(house.directory.arbiters()[arbiter].spawn(report));
+            reports.push(answers);
+        }
+        let (mut sessions, mut revisions) = (std::collections::BTreeSet::new(), Vec::new());
+        for report in reports {
+            for [start, set, end] in report.await.expect("they are reported") {
+                let started = answered(start).await.expect("a context");
+                sessions.insert(started.session.id);
+                revisions.push(answered(set).await.expect("it is set").session.revision);
+                answered(end).await.expect("the end is answered");
+            }
+        }
+        assert_eq!(sessions.len(), 1);
+        revisions.sort_unstable();
+        assert!(revisions.windows(2).all(|pair| pair[0] < pair[1]), "two changes have one revision");
+        house.rests().await;
+        house.directory.shutdown();
+    });
+}
+
+#[test]
 fn an_end_right_behind_the_start_of_a_cold_session_ends_the_call() {
     run(|path| async move {
         {

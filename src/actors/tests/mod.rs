@@ -190,7 +190,11 @@ impl House {
     }
 
     pub(super) fn end(&self, call: &str) -> Answer {
-        let leg = Leg { switch: "edge-1".parse().expect("a name"), peer: [127, 0, 0, 1].into() };
+        self.end_from("edge-1", call)
+    }
+
+    pub(super) fn end_from(&self, switch: &str, call: &str) -> Answer {
+        let leg = Leg { switch: switch.parse().expect("a name"), peer: [127, 0, 0, 1].into() };
         let cause = EndCause::Switch("bye".into());
         self.happens(call, Command::End { call: id(call), leg: Some(leg), cause, code: None })
     }
