@@ -15,7 +15,8 @@ use rand::rngs::SysRng;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::config::{Config, Listen};
+use super::config::Config;
+pub use super::config::Listen;
 use super::http::{self, Http};
 use super::rpc::{Framing, Rpc};
 use super::wait;
@@ -269,7 +270,7 @@ impl Drop for Daemon {
 
 /// Free addresses, on an address of 127.0.0.0/8 that no other test uses: so nothing takes a port away while the daemon
 /// is down between two starts, not even an outgoing connection.
-fn free_addresses(switches: usize) -> Listen {
+pub fn free_addresses(switches: usize) -> Listen {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [_, _, high, low] = std::process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, 100 + high % 100, low, NEXT.fetch_add(1, Ordering::Relaxed));
