@@ -223,7 +223,7 @@ pub(super) struct CallSlot {
     session: RwLock<Option<Arc<SessionSlot>>>,
     /// What was rendered for the last reader.
     rendered: RwLock<Option<Box<Rendered>>>,
-    /// Events on their way, those not durable yet included: as many as there are permits at most.
+    /// Events on their way, those not durable yet included: permits keep them far from what this can count.
     leases: AtomicU32,
     /// Whether it is one of the active calls that are counted.
     counted: AtomicBool,
