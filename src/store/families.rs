@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rocksdb::{
     BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamily, ColumnFamilyDescriptor, DB, DBCompressionType,
-    DBRecoveryMode, Options,
+    DBRecoveryMode, Env, Options,
 };
 
 use super::error::StoreError;
@@ -72,7 +72,13 @@ pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
             Ok(ColumnFamilyDescriptor::new(*name, family_options(*profile, *memory, &cache)?))
         })
         .collect::<Result<_, StoreError>>()?;
-    let db = DB::open_cf_descriptors(&database_options(), path, families)?;
+    let mut options = database_options();
+    let mut env = Env::new()?;
+    // Compactions: calls do not wait for a core that one of them has. Where calls leave them none for minutes, they fall
+    // behind until writes are slowed down for them.
+    env.lower_thread_pool_cpu_priority();
+    options.set_env(&env);
+    let db = DB::open_cf_descriptors(&options, path, families)?;
     // What was written a moment ago is what callers who return need. Only in this way the binding says it.
     for name in [SESSIONS, ALIASES] {
         let table = ("block_based_table_factory", "{prepopulate_block_cache=kFlushOnly;}");
