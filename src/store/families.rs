@@ -58,8 +58,6 @@ const BACKGROUND_BYTES_PER_SECOND: i64 = 96 << 20;
 const REFILL_MICROS: i64 = 2_000;
 /// Of ten times a compaction has its turn once before a flush: calls wait for flushes if there are too many.
 const FLUSHES_FIRST: i32 = 10;
-/// Files of a queue that are not compacted yet, from which on writes are slowed down.
-const MOST_FILES_OF_QUEUE: i32 = 64;
 /// Bytes of a file after which the kernel begins to bring them to the disk.
 const BYTES_PER_SYNC: u64 = 256 << 10;
 
@@ -74,8 +72,7 @@ pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<DB, StoreError> {
         .collect::<Result<_, StoreError>>()?;
     let mut options = database_options();
     let mut env = Env::new()?;
-    // Compactions: calls do not wait for a core that one of them has. Where calls leave them none for minutes, they fall
-    // behind until writes are slowed down for them.
+    // Compactions: calls do not wait for a core that one of them has.
     env.lower_thread_pool_cpu_priority();
     options.set_env(&env);
     let db = DB::open_cf_descriptors(&options, path, families)?;
@@ -146,11 +143,7 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Result<Opti
             options.set_memtable_prefix_bloom_ratio(0.02);
             options.set_memtable_whole_key_filtering(true);
         }
-        Profile::Queue | Profile::Queues => {
-            // Nobody looks for single entries: many files are in nobody's way, and no reason to let calls wait.
-            options.set_level_zero_slowdown_writes_trigger(MOST_FILES_OF_QUEUE);
-            options.set_level_zero_stop_writes_trigger(2 * MOST_FILES_OF_QUEUE);
-        }
+        Profile::Queue | Profile::Queues => {}
     }
     options.set_compression_type(match profile {
         Profile::Points => DBCompressionType::Lz4,
