@@ -58,6 +58,9 @@ const BACKGROUND_BYTES_PER_SECOND: i64 = 96 << 20;
 const REFILL_MICROS: i64 = 2_000;
 /// Of ten times a compaction has its turn once before a flush: calls wait for flushes if there are too many.
 const FLUSHES_FIRST: i32 = 10;
+/// Files of a family that are not compacted yet, from which on nothing is written. Far more than there are where writes
+/// are slowed down (twenty), the more the longer it lasts: stopped, calls would wait for a whole compaction.
+const FILES_THAT_STOP_WRITES: i32 = 1_000;
 /// Bytes of a file after which the kernel begins to bring them to the disk.
 const BYTES_PER_SYNC: u64 = 256 << 10;
 
@@ -130,6 +133,7 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Result<Opti
         _ => Options::default(),
     };
     options.set_write_buffer_size(memory);
+    options.set_level_zero_stop_writes_trigger(FILES_THAT_STOP_WRITES);
     // Small at first: some file systems sync nothing while they delete a file, the longer the larger it is
     // (`space::discards`).
     options.set_target_file_size_base(4 << 20);
