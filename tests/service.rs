@@ -116,7 +116,7 @@ fn a_wrong_configuration_is_not_taken_over_and_not_started_again_and_again() {
     let mut edge = switch(&machine);
     edge.start("one", ANNA);
     let good = machine.run("cat /etc/recalld/recalld.toml");
-    machine.run("cp /etc/recalld/recalld.toml /root/good && echo 'no_such_key = 1' >> /etc/recalld/recalld.toml");
+    machine.run("cp /etc/recalld/recalld.toml /run/good.toml && echo 'no_such_key = 1' >> /etc/recalld/recalld.toml");
     let reload = machine.try_run("systemctl reload recalld");
     assert!(!reload.status.success());
     let is_told = || machine.journal().contains("no_such_key").then_some(());
@@ -131,7 +131,7 @@ fn a_wrong_configuration_is_not_taken_over_and_not_started_again_and_again() {
     let told = ["ActiveState", "ExecMainStatus", "NRestarts"].map(|name| machine.property(name));
     assert_eq!(told, ["failed", "78", "0"]);
 
-    machine.run("cat /root/good > /etc/recalld/recalld.toml && systemctl start recalld");
+    machine.run("cat /run/good.toml > /etc/recalld/recalld.toml && systemctl start recalld");
     assert_eq!(machine.run("cat /etc/recalld/recalld.toml"), good);
     let process = machine.property("MainPID");
     machine.run("echo '# changed' >> /etc/recalld/recalld.toml && systemctl reload recalld");
