@@ -7,6 +7,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, Payload};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use super::api_key::{Access, KeyHash, unauthorized};
 use super::context::{self, Seen};
@@ -33,7 +34,12 @@ pub(super) struct House {
     pub(super) cursor_keys: CursorKeys,
     pub(super) drain: Drain,
     pub(super) lookups: Lookups,
+    /// Reads of the log for watchers that resume.
+    pub(super) resuming: Semaphore,
 }
+
+/// Reads of the log at the same time, for watchers that resume.
+pub(super) const MOST_RESUMING: usize = 2;
 
 impl House {
     /// The configuration in force.

@@ -12,8 +12,9 @@ use actix_web::middleware::DefaultHeaders;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
+use tokio::sync::Semaphore;
 
-use super::house::House;
+use super::house::{House, MOST_RESUMING};
 use super::lookup::Lookups;
 use super::problem::Problem;
 use super::watch::{self, CursorKeys};
@@ -86,7 +87,8 @@ impl Drain {
 /// When the listener cannot be used.
 pub fn server(options: ServerOptions) -> std::io::Result<Server> {
     let ServerOptions { listener, directory, audit, cursor_keys, workers, drain } = options;
-    let house = web::Data::new(House { directory, audit, cursor_keys, drain, lookups: Lookups::default() });
+    let resuming = Semaphore::new(MOST_RESUMING);
+    let house = web::Data::new(House { directory, audit, cursor_keys, drain, lookups: Lookups::default(), resuming });
     let server = HttpServer::new(move || {
         App::new()
             .app_data(house.clone())

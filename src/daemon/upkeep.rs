@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_rt::task::JoinHandle;
+use actix_rt::task::{JoinHandle, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 
 use super::lifecycle::Running;
 use super::{free_space, rewriting, systemd, watchdog};
+use crate::actors::Directory;
 use crate::privacy::audit::Audit;
 
 /// How often sessions of long calls are asked for their record.
 const RECORDS_EVERY: Duration = Duration::from_secs(5);
+/// How often files of the log that nobody needs are removed.
+const TRIMMED_EVERY: Duration = Duration::from_secs(5);
 /// How often `systemctl status` is told what is going on.
 const STATUS_EVERY: Duration = Duration::from_secs(10);
 /// How often requests without a known API key are summed up in the audit log.
@@ -31,6 +34,7 @@ impl Upkeep {
             actix_rt::spawn(watchdog::feed(running.directory.clone())),
             actix_rt::spawn(free_space::watch(running.clone(), threshold)),
             actix_rt::spawn(every(RECORDS_EVERY, move || recording.write_records())),
+            actix_rt::spawn(remove_trimmed(running.directory.clone())),
             actix_rt::spawn(record_refused_keys(counting)),
             actix_rt::spawn(every(AUDIT_HEAD_EVERY, move || audited.log_head())),
             actix_rt::spawn(rewriting::go_on(running.directory.clone(), running.audit.clone())),
@@ -43,6 +47,21 @@ impl Drop for Upkeep {
     fn drop(&mut self) {
         for task in &self.0 {
             task.abort();
+        }
+    }
+}
+
+async fn remove_trimmed(directory: Arc<Directory>) {
+    loop {
+        tokio::time::sleep(TRIMMED_EVERY).await;
+        // The data stays open until it is over.
+        let directory = directory.clone();
+        match spawn_blocking(move || directory.store().remove_trimmed()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!("files of the log stay longer than they are needed: {error}"),
+            Err(_) => {
+                tracing::error!("removing files of the log failed at a fault in recalld: see the line before this one");
+            }
         }
     }
 }

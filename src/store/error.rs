@@ -37,6 +37,17 @@ pub enum StoreError {
         /// The newest format this program can read.
         known: u32,
     },
+    /// The data was written by an earlier program, before its first release.
+    #[error(
+        "the data directory has format {found} and this program knows {known}: start the program that wrote it, or give \
+         data.path another directory"
+    )]
+    OlderFormat {
+        /// The format found.
+        found: u32,
+        /// The oldest format this program can read.
+        known: u32,
+    },
     /// Something that must be there is not, or is not what it should be.
     #[error("the data directory is incomplete: {0}: restore it from a backup")]
     Incomplete(&'static str),

@@ -36,12 +36,12 @@ enum Profile {
     Sealed,
     /// Written at one end, trimmed at the other, read in order: neither pays.
     Queue,
-    /// As many of those side by side as there are releases.
-    Queues,
+    /// The same, and so much that nothing of it may be written twice.
+    Log,
 }
 
 const FAMILIES: [(&str, Profile, usize); 8] = [
-    (LOG, Profile::Queues, 64 << 20),
+    (LOG, Profile::Log, 64 << 20),
     (SESSIONS, Profile::Sealed, 32 << 20),
     (ACTIVE, Profile::Points, 4 << 20),
     (ALIASES, Profile::Points, 16 << 20),
@@ -59,7 +59,8 @@ const REFILL_MICROS: i64 = 2_000;
 /// Of ten times a compaction has its turn once before a flush: calls wait for flushes if there are too many.
 const FLUSHES_FIRST: i32 = 10;
 /// Files of a family that are not compacted yet, from which on nothing is written. Far more than there are where writes
-/// are slowed down (twenty), the more the longer it lasts: stopped, calls would wait for a whole compaction.
+/// are slowed down (twenty, but for the log), the more the longer it lasts: stopped, calls would wait for a whole
+/// compaction.
 const FILES_THAT_STOP_WRITES: i32 = 1_000;
 /// Bytes of a file after which the kernel begins to bring them to the disk.
 const BYTES_PER_SYNC: u64 = 256 << 10;
@@ -125,8 +126,8 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Result<Opti
     table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
     table.set_pin_top_level_index_and_filter(true);
     let mut options = match profile {
-        // Each release has an end of its own, which need not be looked for. Only in this way the binding says it.
-        Profile::Queues => Options::default().get_options_from_string(format!(
+        // The end, where all is written, need not be looked for. Only in this way the binding says it.
+        Profile::Log => Options::default().get_options_from_string(format!(
             "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.{}",
             layout::LOG_PREFIX
         ))?,
@@ -147,11 +148,19 @@ fn family_options(profile: Profile, memory: usize, cache: &Cache) -> Result<Opti
             options.set_memtable_prefix_bloom_ratio(0.02);
             options.set_memtable_whole_key_filtering(true);
         }
-        Profile::Queue | Profile::Queues => {}
+        Profile::Queue => {}
+        // Its files do not overlap: a compaction moves each at once by its name, to a level that holds any number of them
+        // and from which they can be removed.
+        Profile::Log => {
+            options.set_num_levels(2);
+            options.set_level_compaction_dynamic_level_bytes(false);
+            options.set_level_zero_file_num_compaction_trigger(1);
+            options.set_level_zero_slowdown_writes_trigger(FILES_THAT_STOP_WRITES);
+        }
     }
     options.set_compression_type(match profile {
         Profile::Points => DBCompressionType::Lz4,
-        Profile::Sealed | Profile::Queue | Profile::Queues => DBCompressionType::None,
+        Profile::Sealed | Profile::Queue | Profile::Log => DBCompressionType::None,
     });
     options.set_block_based_table_factory(&table);
     Ok(options)

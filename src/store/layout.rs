@@ -32,17 +32,24 @@ impl AsRef<[u8]> for Key {
     }
 }
 
-/// Bytes of a `log` key before its sequence.
-pub(super) const LOG_PREFIX: usize = 8;
+/// Bytes with which all `log` keys of a long time begin: a higher half of their sequence.
+pub(super) const LOG_PREFIX: usize = 4;
 
-/// `log`: tenant, release, sequence, so that one release's log is one range in order.
-pub(super) fn log_key(tenant: u32, release: u32, sequence: u64) -> Key {
-    Key::new().with(&tenant.to_be_bytes()).with(&release.to_be_bytes()).with(&sequence.to_be_bytes())
+/// `log`: sequence, tenant, release. What is written later is behind everything before, whose ever it is: files of the
+/// log never overlap, so that RocksDB has nothing to merge.
+pub(super) fn log_key(sequence: u64, tenant: u32, release: u32) -> Key {
+    log_bound(sequence).with(&tenant.to_be_bytes()).with(&release.to_be_bytes())
 }
 
-/// The sequence of a `log` key.
-pub(super) fn log_sequence(key: &[u8]) -> Option<u64> {
-    (key.len() == LOG_PREFIX + 8).then(|| read_u64(key, LOG_PREFIX)).flatten()
+/// What stands before all `log` keys from this sequence on.
+pub(super) fn log_bound(sequence: u64) -> Key {
+    Key::new().with(&sequence.to_be_bytes())
+}
+
+/// Sequence, tenant and release of a `log` key.
+pub(super) fn read_log_key(key: &[u8]) -> Option<(u64, u32, u32)> {
+    (key.len() == 16).then_some(())?;
+    Some((read_u64(key, 0)?, read_u32(key, 8)?, read_u32(key, 12)?))
 }
 
 /// `sessions` and `active`: tenant, session ID.
@@ -191,15 +198,16 @@ mod tests {
         let mut value = start_record_value(7, 64);
         set_applied(&mut value, 9);
         assert_eq!((read_applied(&value), read_record_value(&value)), (Some(9), Some((7, &[][..]))));
-        assert_eq!(log_sequence(log_key(1, 2, u64::MAX).as_ref()), Some(u64::MAX));
+        assert_eq!(read_log_key(log_key(u64::MAX, 1, 2).as_ref()), Some((u64::MAX, 1, 2)));
         assert_eq!(alias_key(1, 2, 3, &[4; 32]).as_ref().len(), 42);
         assert_eq!(read_alias_versions(alias_key(1, 2, 3, &[4; 32]).as_ref()), Some((2, 3)));
     }
 
     #[test]
-    fn log_keys_sort_by_sequence_within_a_release() {
-        assert!(log_key(1, 1, 255).as_ref() < log_key(1, 1, 256).as_ref());
-        assert!(log_key(1, 1, u64::MAX).as_ref() < log_key(1, 2, 0).as_ref());
+    fn log_keys_sort_by_sequence_whose_ever_they_are() {
+        assert!(log_key(255, 2, 2).as_ref() < log_key(256, 1, 1).as_ref());
+        assert!(log_key(1, u32::MAX, u32::MAX).as_ref() < log_bound(2).as_ref());
+        assert!(log_bound(2).as_ref() < log_key(2, 0, 0).as_ref());
     }
 
     #[test]
@@ -223,7 +231,7 @@ mod tests {
         assert_eq!(read_log_value(&[]), None);
         assert_eq!(read_log_value(&[32, 1, 2]), None);
         assert_eq!(read_record_value(&[0; 11]), None);
-        assert_eq!(log_sequence(&[0; 15]), None);
+        assert_eq!(read_log_key(&[0; 15]), None);
         assert_eq!(read_session_key(&[0; 10]), None);
     }
 }

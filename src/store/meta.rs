@@ -19,7 +19,7 @@ use super::sync_write;
 use crate::domain::ids::SessionId;
 
 /// The format of everything under the data directory that this program writes.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 const FORMAT_KEY: &[u8] = b"format";
 const KEY_CHECK_KEY: &[u8] = b"key-check";
@@ -56,9 +56,7 @@ impl Stamp {
         let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let check = |hex: &str| HEXLOWER.decode(hex.as_bytes()).ok()?.try_into().ok();
         let format = line("format").and_then(|number| number.parse().ok()).ok_or(unreadable.clone())?;
-        if format > FORMAT {
-            return Err(StoreError::NewerFormat { found: format, known: FORMAT });
-        }
+        check_format(format)?;
         let key_check = line("key-check").and_then(check).ok_or(unreadable.clone())?;
         let successor = line("key-successor").map(|hex| check(hex).ok_or(unreadable)).transpose()?;
         Ok(Some(Self { format, key_check, successor }))
@@ -73,7 +71,17 @@ impl Stamp {
     }
 }
 
-/// Refuses a data directory of another root key or a later format before anything in it is touched, and
+const fn check_format(found: u32) -> Result<(), StoreError> {
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { found, known: FORMAT });
+    }
+    if found < FORMAT {
+        return Err(StoreError::OlderFormat { found, known: FORMAT });
+    }
+    Ok(())
+}
+
+/// Refuses a data directory of another root key or format before anything in it is touched, and
 /// stamps a new one.
 pub(super) fn check_stamp(data: &Path, database: &Path, key_check: &[u8; 16]) -> Result<(), StoreError> {
     match Stamp::read(data)? {
@@ -101,9 +109,7 @@ pub(super) fn check_database(db: &DB, key_check: &[u8; 16]) -> Result<[u8; 16], 
         return Ok(epoch);
     };
     let found = layout::read_u32(&format, 0).ok_or(StoreError::Incomplete("its format cannot be read"))?;
-    if found > FORMAT {
-        return Err(StoreError::NewerFormat { found, known: FORMAT });
-    }
+    check_format(found)?;
     if self::key_check(db)? != *key_check {
         return Err(StoreError::WrongRootKey);
     }
@@ -131,7 +137,7 @@ pub(super) struct Progress {
     pub(super) watermark: u64,
     /// The highest sequence that was durable when this was written.
     pub(super) high_water: u64,
-    /// Sequences before this one are no longer in the log.
+    /// What is before this sequence in the log is told to nobody any more, and goes.
     pub(super) trimmed: u64,
     /// Bytes ever written to the log.
     pub(super) bytes: u64,

@@ -68,7 +68,7 @@ pub use expiry::{Doubt, Due, DueCursor};
 pub use former_keys::FormerAuditKey;
 pub use metrics::{Histogram, StoreMetrics};
 pub use pseudonym_keys::{AliasCounts, PseudonymVersion};
-pub use read::{Cached, Figures, LogRecord};
+pub use read::{Cached, Figures, LogPart, LogRecord};
 pub use recovery::{Damage, Recovered, RecoveredSession};
 pub use release::{Release, ReleaseNumbers, Sealed};
 pub use reroot::{Reroot, RerootStep, Rerooted};
@@ -152,8 +152,10 @@ struct Inner {
     /// Held while a batch is made and written that depends on what is there.
     writing: Mutex<()>,
     rewriting: Rewriting,
-    /// Sequences before this one are gone from the log.
+    /// Nothing in the log before this sequence is told to anybody any more.
     trimmed: AtomicU64,
+    /// The same, durably: files of the log before it may go.
+    removable: AtomicU64,
     /// Times to be noted with the progress of the log.
     times: Times,
     /// What the one writer starts with.
@@ -168,7 +170,7 @@ impl Store {
     /// Blocks as long as the replay of the log takes.
     ///
     /// # Errors
-    /// A wrong root key and a later format are refused before anything is written; missing answered
+    /// A wrong root key and another format are refused before anything is written; missing answered
     /// changes are refused too.
     pub fn open(options: StoreOptions) -> Result<(Self, Recovered), StoreError> {
         recovery::open(options)

@@ -33,6 +33,20 @@ pub struct LogRecord {
     pub commit: Commit,
 }
 
+/// A part of the log, as one who resumes reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogPart {
+    /// What was asked for, in order.
+    pub records: Vec<LogRecord>,
+    /// How far that is, whose ever the records were; none behind the end of the log.
+    pub read_to: Option<u64>,
+}
+
+/// Records of the log that are looked at in one read, whose ever they are.
+const MOST_LOOKED_AT: usize = 20_000;
+/// Bytes of the log that are read from the disk at once.
+const READ_AHEAD: usize = 256 << 10;
+
 /// Approximate sizes, for status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
@@ -221,33 +235,44 @@ impl Store {
         }
     }
 
-    /// Commits of a release after a sequence, at most `limit`, for a watcher that resumes. May block on
-    /// the disk.
+    /// The next part of the log after a sequence: commits of a release, or of one session of it, at most `limit`, for a
+    /// watcher that resumes. May block on the disk.
     ///
     /// # Errors
     /// [`StoreError::Trimmed`] if the log no longer goes back that far; damaged data. Then only a fresh
     /// snapshot tells the watcher everything.
-    pub fn read_log(&self, release: &Release, after_sequence: u64, limit: usize) -> Result<Vec<LogRecord>, StoreError> {
-        let (tenant, number) = (release.tenant(), release.number());
+    pub fn read_log(
+        &self,
+        release: &Release,
+        of: Option<&SessionId>,
+        after_sequence: u64,
+        limit: usize,
+    ) -> Result<LogPart, StoreError> {
+        let whose = (release.tenant(), release.number());
         let mut options = ReadOptions::default();
-        options.set_iterate_upper_bound(layout::log_key(tenant, number, u64::MAX).as_ref());
+        options.set_readahead_size(READ_AHEAD);
         options.fill_cache(false);
         let mut entries = self.inner.db.raw_iterator_cf_opt(family(&self.inner.db, LOG)?, options);
-        entries.seek(layout::log_key(tenant, number, after_sequence.saturating_add(1)));
-        let mut records = Vec::new();
+        entries.seek(layout::log_bound(after_sequence.saturating_add(1)));
+        let mut part = LogPart { records: Vec::new(), read_to: None };
+        let mut looked_at = 0;
         while let Some((key, value)) = entries.item() {
-            if records.len() >= limit {
+            if part.records.len() >= limit || looked_at >= MOST_LOOKED_AT {
                 break;
             }
-            let sequence = layout::log_sequence(key).ok_or_else(unreadable_log)?;
-            let (session, sealed) = layout::read_log_value(value).ok_or_else(unreadable_log)?;
-            if !sealed.is_empty() {
-                let commit = release.open_commit(&session, sealed).map_err(|error| StoreError::Damaged {
-                    tenant: release.id().tenant.clone(),
-                    session,
-                    what: error.0,
-                })?;
-                records.push(LogRecord { sequence, session, commit });
+            let (sequence, tenant, number) = layout::read_log_key(key).ok_or_else(unreadable_log)?;
+            looked_at += 1;
+            part.read_to = Some(sequence);
+            if (tenant, number) == whose {
+                let (session, sealed) = layout::read_log_value(value).ok_or_else(unreadable_log)?;
+                if !sealed.is_empty() && of.is_none_or(|of| *of == session) {
+                    let commit = release.open_commit(&session, sealed).map_err(|error| StoreError::Damaged {
+                        tenant: release.id().tenant.clone(),
+                        session,
+                        what: error.0,
+                    })?;
+                    part.records.push(LogRecord { sequence, session, commit });
+                }
             }
             entries.next();
         }
@@ -257,7 +282,7 @@ impl Store {
         if after_sequence.saturating_add(1) < trimmed {
             return Err(StoreError::Trimmed { trimmed });
         }
-        Ok(records)
+        Ok(part)
     }
 
     /// All tenants that something was ever stored of, in the order of their names.

@@ -90,7 +90,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     // The names `db` and `keys` have to be as durable as what is in them.
     sync_directory(&path)?;
     let progress = Progress::load(&db)?;
-    let end = end_of_log(&db, &registry)?;
+    let end = end_of_log(&db)?;
     if end < progress.watermark {
         return Err(StoreError::LogEndsEarly { end, watermark: progress.watermark });
     }
@@ -110,6 +110,8 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
         active,
         relaxed,
         window: Window { age: log_window, bytes: log_bytes },
+        // Before it there is nothing.
+        deleted_to: 1,
         tick,
         progress: progress.clone(),
     };
@@ -124,6 +126,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
         damaged,
         unrecorded: Mutex::new(unrecorded),
         trimmed: AtomicU64::new(progress.trimmed),
+        removable: AtomicU64::new(progress.trimmed),
         times: Times::of(&progress),
         start: Mutex::new(Some(start)),
         failure: OnceLock::new(),
@@ -135,21 +138,15 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
 }
 
 /// The highest sequence in the log.
-fn end_of_log(db: &DB, registry: &Registry) -> Result<u64, StoreError> {
+pub(super) fn end_of_log(db: &DB) -> Result<u64, StoreError> {
     let mut entries = db.raw_iterator_cf(family(db, LOG)?);
-    let mut end = 0;
-    for (tenant, release) in registry.numbers() {
-        entries.seek_for_prev(layout::log_key(tenant, release, u64::MAX));
-        let first = layout::log_key(tenant, release, 0);
-        if let Some(key) = entries.key()
-            && key >= first.as_ref()
-        {
-            end = end.max(layout::log_sequence(key).unwrap_or(0));
-        }
-        entries.status()?;
-    }
-    Ok(end)
+    entries.seek_to_last();
+    let end = entries.key().map(|key| layout::read_log_key(key).ok_or(UNREADABLE_KEY)).transpose()?;
+    entries.status()?;
+    Ok(end.map_or(0, |(sequence, ..)| sequence))
 }
+
+const UNREADABLE_KEY: StoreError = StoreError::Incomplete("a key of the log");
 
 fn active_keys(db: &DB) -> Result<Vec<SessionKey>, StoreError> {
     let mut keys = Vec::new();
@@ -247,37 +244,40 @@ impl<'a> Replay<'a> {
         Ok(Replayed { release, state, applied, seen: 0, first: None })
     }
 
-    /// Applies the log behind the watermark, one release after the other: a session belongs to one.
+    /// Applies the log behind the watermark.
     fn log(&mut self, progress: &Progress) -> Result<(), StoreError> {
-        let mut numbers: Vec<_> = self.registry.numbers().collect();
-        numbers.sort_unstable();
-        for (tenant, number) in numbers {
-            let registry = self.registry;
-            let Some(known) = registry.by_number(number) else { continue };
-            let mut options = ReadOptions::default();
-            options.set_iterate_upper_bound(layout::log_key(tenant, number, u64::MAX).as_ref());
-            options.set_readahead_size(2 << 20);
-            options.fill_cache(false);
-            let mut entries = self.db.raw_iterator_cf_opt(family(self.db, LOG)?, options);
-            entries.seek(layout::log_key(tenant, number, progress.watermark.saturating_add(1)));
-            let Some(release) = &known.release else {
+        let registry = self.registry;
+        for (_, number) in registry.numbers() {
+            if let Some(known) = registry.by_number(number)
+                && known.release.is_none()
+            {
                 let tenant = Some(known.id.tenant.clone());
                 self.damaged.push(Damage { tenant, session: None, what: NO_KEY });
-                if let Some(first) = entries.key().and_then(layout::log_sequence) {
-                    self.unrecorded.hold(first);
-                }
-                continue;
-            };
-            while let Some((key, value)) = entries.item() {
-                let sequence = layout::log_sequence(key).ok_or(StoreError::Incomplete("a key of the log"))?;
-                self.entry(known, release, sequence, value)?;
-                self.replayed += 1;
-                self.tell("replaying the log");
-                entries.next();
             }
-            entries.status()?;
         }
-        Ok(())
+        let mut options = ReadOptions::default();
+        options.set_readahead_size(2 << 20);
+        options.fill_cache(false);
+        let mut entries = self.db.raw_iterator_cf_opt(family(self.db, LOG)?, options);
+        entries.seek(layout::log_bound(progress.watermark.saturating_add(1)));
+        let mut unknown = HashSet::new();
+        while let Some((key, value)) = entries.item() {
+            let (sequence, _, number) = layout::read_log_key(key).ok_or(UNREADABLE_KEY)?;
+            match registry.by_number(number) {
+                Some(known @ Known { release: Some(release), .. }) => {
+                    self.entry(known, release, sequence, value)?;
+                    self.replayed += 1;
+                }
+                Some(_) => self.unrecorded.hold(sequence),
+                None if unknown.insert(number) => {
+                    self.damaged.push(Damage { tenant: None, session: None, what: "the log names an unknown release" });
+                }
+                None => {}
+            }
+            self.tell("replaying the log");
+            entries.next();
+        }
+        Ok(entries.status()?)
     }
 
     fn entry(&mut self, known: &Known, release: &Release, sequence: u64, value: &[u8]) -> Result<(), StoreError> {

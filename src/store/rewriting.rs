@@ -9,7 +9,7 @@
 //! 4. That the old key is destroyed is in the audit log.
 //! 5. The key file holds the new key alone.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Weak;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use rocksdb::{ReadOptions, WriteBatch, WriteOptions};
 use super::data_keys::KeyDirectory;
 use super::error::StoreError;
 use super::families::{LOG, SESSIONS, family};
+use super::recovery::end_of_log;
 use super::release::Registry;
 use super::seal::{Purpose, Ring, key_version};
 use super::wrapping::random_key;
@@ -28,7 +29,7 @@ use crate::domain::ids::{SessionId, TenantId};
 
 /// Most values of one step that are looked at, that are sealed anew, and most bytes of the latter. The writer waits for
 /// as long as replacing them takes.
-const MOST_LOOKED_AT: usize = 2_000;
+const MOST_LOOKED_AT: usize = 5_000;
 const MOST_SEALED: usize = 50;
 const MOST_BYTES: usize = 256 * 1024;
 /// How long the old key stays in memory after its file is gone: a reader may hold a value it has read before.
@@ -82,8 +83,8 @@ enum Stage {
     Awaiting(Vec<Weak<Ring>>),
     /// The next key to look at.
     Sessions(Vec<u8>),
-    /// The releases to look at, and the next sequence in the first of them.
-    Log(VecDeque<u32>, u64),
+    /// The next sequence to look at, and the last one that may be sealed with an older key.
+    Log(u64, u64),
     /// The file holds the newest key alone.
     Done(Instant),
     /// Damaged values are sealed with older keys. When it is looked again.
@@ -263,20 +264,19 @@ impl Inner {
                 };
                 job.stage = match self.rewrite(job, SESSIONS, Purpose::Record, &from, end.as_ref(), read)? {
                     Some(next) => Stage::Sessions(next),
-                    None => Stage::Log(self.releases_of(tenant_number), 0),
+                    // What is written from now on is sealed with the newest key.
+                    None => Stage::Log(0, end_of_log(&self.db)?),
                 };
             }
-            Stage::Log(releases, from) => {
-                let Some(release) = releases.front().copied() else {
-                    return self.finish(tenant, job, &directory, destroying);
-                };
-                let first = (*from).max(self.trimmed.load(Ordering::SeqCst));
-                let from = layout::log_key(job.tenant, release, first);
-                let end = layout::log_key(job.tenant, release, u64::MAX);
+            Stage::Log(from, last) => {
+                let last = *last;
+                let from = layout::log_bound((*from).max(self.trimmed.load(Ordering::SeqCst)));
+                let tenant_number = job.tenant;
                 let read = |key: &[u8], value: &[u8]| {
+                    let (_, owner, release) = layout::read_log_key(key)?;
                     let (session, sealed) = layout::read_log_value(value)?;
                     // An empty one says that a session was forgotten.
-                    let is_old = !sealed.is_empty() && key_version(sealed) != newest;
+                    let is_old = owner == tenant_number && !sealed.is_empty() && key_version(sealed) != newest;
                     is_old.then(|| Old {
                         key: key.to_vec(),
                         value: value.to_vec(),
@@ -285,13 +285,15 @@ impl Inner {
                         clear: value.len() - sealed.len(),
                     })
                 };
-                let mut left = std::mem::take(releases);
-                let next = self.rewrite(job, LOG, Purpose::Commit, from.as_ref(), end.as_ref(), read)?;
-                let next = next.and_then(|key| layout::log_sequence(&key)).unwrap_or_else(|| {
-                    left.pop_front();
-                    0
-                });
-                job.stage = Stage::Log(left, next);
+                let end = layout::log_bound(last.saturating_add(1));
+                match self.rewrite(job, LOG, Purpose::Commit, from.as_ref(), end.as_ref(), read)? {
+                    Some(next) => {
+                        let (sequence, ..) =
+                            layout::read_log_key(&next).ok_or(StoreError::Incomplete("a key of the log"))?;
+                        job.stage = Stage::Log(sequence, last);
+                    }
+                    None => return self.finish(tenant, job, &directory, destroying),
+                }
             }
             Stage::Done(since) if since.elapsed() < READERS => return Ok(Step::Waits),
             Stage::Done(_) => {
@@ -305,14 +307,6 @@ impl Inner {
             }
         }
         Ok(Step::Went)
-    }
-
-    fn releases_of(&self, tenant: u32) -> VecDeque<u32> {
-        let registry = self.registry.read();
-        let mut releases: Vec<_> =
-            registry.numbers().filter(|(owner, _)| *owner == tenant).map(|(_, release)| release).collect();
-        releases.sort_unstable();
-        releases.into()
     }
 
     /// Seals anew what is old among the next values of a family, and gives the key to go on with; none at the end.

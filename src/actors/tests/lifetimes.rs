@@ -179,7 +179,7 @@ fn what_became_due_while_the_daemon_was_down_ends_at_the_next_start() {
         let release = house.directory.store().release(&House::release("support-de")).expect("it is registered");
         let began = Instant::now();
         loop {
-            let log = house.directory.store().read_log(&release, 0, 10_000).expect("readable");
+            let log = house.directory.store().read_log(&release, None, 0, 10_000).expect("readable").records;
             let expired = log
                 .iter()
                 .flat_map(|record| &record.commit.effects)

@@ -14,9 +14,9 @@ use crate::app::context::{self, FEW_CALLS, Seen, Sight};
 use crate::domain::ids::{CallId, SessionId};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Commit, Effect, Lifetime, Rules, Session};
-use crate::store::{LogRecord, StoreError};
+use crate::store::{LogPart, LogRecord, StoreError};
 
-/// Beyond this many records of the log fresh snapshots are quicker.
+/// Beyond this many records of what is watched fresh snapshots are quicker.
 const MOST_RECORDS: usize = 100_000;
 /// Records that are read at a time.
 const CHUNK: usize = 500;
@@ -34,26 +34,21 @@ impl Watched {
         let mut after = if index == u32::MAX { sequence } else { sequence.saturating_sub(1) };
         let mut read = 0;
         while after < until {
-            let Some(records) = self.read_log(line, after).await? else { return Ok(false) };
-            let last = records.last().map(|record| record.sequence);
-            read += records.len();
+            let Some(part) = self.read_log(line, after).await? else { return Ok(false) };
+            read += part.records.len();
             if read > MOST_RECORDS {
                 return Ok(false);
             }
-            let wanted = |record: &LogRecord| {
-                record.sequence <= until && self.target.session().is_none_or(|session| *session == record.session)
-            };
-            let records: Vec<LogRecord> = records.into_iter().filter(wanted).collect();
             let mut current = Current::default();
-            for record in &records {
+            for record in part.records.iter().take_while(|record| record.sequence <= until) {
                 for (effect, at) in record.commit.effects.iter().zip(0_u32..) {
                     if (record.sequence, at) > (sequence, index) && filter.shows(effect) {
                         self.retell(line, record, effect, at, &mut current).await?;
                     }
                 }
             }
-            match last {
-                Some(last) => after = last,
+            match part.read_to {
+                Some(read_to) => after = read_to,
                 None => break,
             }
         }
@@ -61,13 +56,18 @@ impl Watched {
         Ok(true)
     }
 
-    /// The next records of the release; none if the log is trimmed or damaged there.
-    async fn read_log(&self, line: &Line, after: u64) -> Result<Option<Vec<LogRecord>>, Stop> {
+    /// The next part of the log; none if it is trimmed or damaged there.
+    async fn read_log(&self, line: &Line, after: u64) -> Result<Option<LogPart>, Stop> {
+        // After a restart all watchers come at once.
+        let _turn = line.house.resuming.acquire().await;
         let store = line.house.directory.store().clone();
-        let release = self.target.release().clone();
-        let read = move || store.release(&release).and_then(|release| store.read_log(&release, after, CHUNK));
+        let (release, session) = (self.target.release().clone(), self.target.session().copied());
+        let read = move || {
+            let release = store.release(&release)?;
+            store.read_log(&release, session.as_ref(), after, CHUNK)
+        };
         match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(records)) => Ok(Some(records)),
+            Ok(Ok(part)) => Ok(Some(part)),
             Ok(Err(StoreError::Trimmed { .. })) => Ok(None),
             Ok(Err(error)) => {
                 tracing::warn!("a watcher cannot resume from the log and gets snapshots: {error}");

@@ -32,22 +32,28 @@ fn a_wrong_root_key_is_refused_and_nothing_is_written() {
     assert_eq!(refused, Some(StoreError::WrongRootKey));
     assert_eq!(files(place.path()), before);
     // The database itself knows its key too, should the file beside it come from elsewhere.
-    std::fs::write(place.path().join("recalld-data"), format!("format 1\nkey-check {}\n", "02".repeat(16)))
+    std::fs::write(place.path().join("recalld-data"), format!("format {FORMAT}\nkey-check {}\n", "02".repeat(16)))
         .expect("is written");
     let refused = Store::open(StoreOptions { root: root(2), ..options(place.path()) }).err();
     assert_eq!(refused, Some(StoreError::WrongRootKey));
 }
 
 #[test]
-fn a_later_format_is_refused_and_nothing_is_written() {
+fn another_format_is_refused_and_nothing_is_written() {
     let place = tempfile::tempdir().expect("a temporary directory");
     House::open(place.path()).close();
     let stamp = place.path().join("recalld-data");
     let text = std::fs::read_to_string(&stamp).expect("a stamp");
-    std::fs::write(&stamp, text.replace("format 1", "format 2")).expect("is written");
-    let before = files(place.path());
-    assert_eq!(Store::open(options(place.path())).err(), Some(StoreError::NewerFormat { found: 2, known: FORMAT }));
-    assert_eq!(files(place.path()), before);
+    for (found, refusal) in [
+        (FORMAT + 1, StoreError::NewerFormat { found: FORMAT + 1, known: FORMAT }),
+        (FORMAT - 1, StoreError::OlderFormat { found: FORMAT - 1, known: FORMAT }),
+    ] {
+        let other = text.replace(&format!("format {FORMAT}"), &format!("format {found}"));
+        std::fs::write(&stamp, other).expect("is written");
+        let before = files(place.path());
+        assert_eq!(Store::open(options(place.path())).err(), Some(refusal));
+        assert_eq!(files(place.path()), before);
+    }
     std::fs::remove_file(&stamp).expect("is removed");
     assert!(matches!(Store::open(options(place.path())).err(), Some(StoreError::Incomplete(_))));
 }
@@ -78,7 +84,7 @@ fn damage_of_one_session_stops_neither_the_start_nor_the_others_and_is_remembere
     house.log(&release, &mut a, 1);
     house.log(&release, &mut b, 2);
     damage_log(&house, &release, damaged);
-    assert!(matches!(house.store.read_log(&release, 0, 9), Err(StoreError::Damaged { .. })));
+    assert!(matches!(house.store.read_log(&release, None, 0, 9), Err(StoreError::Damaged { .. })));
     house.crash();
 
     for start in 0..2 {
@@ -96,7 +102,7 @@ fn damage_of_one_session_stops_neither_the_start_nor_the_others_and_is_remembere
 
 fn damage_log(house: &House, release: &Release, sequence: u64) {
     let db = &house.store.inner.db;
-    let key = layout::log_key(release.tenant(), release.number(), sequence);
+    let key = layout::log_key(sequence, release.tenant(), release.number());
     let mut value = db.get_cf(family(db, LOG).expect("is there"), key).expect("reads").expect("is there");
     *value.last_mut().expect("bytes") ^= 1;
     db.put_cf(family(db, LOG).expect("is there"), key, value).expect("is written");

@@ -1,10 +1,12 @@
 //! What the writer promises to whoever hands something over, and what reads find afterwards.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::*;
+use crate::store::families::{LOG, family};
 
 fn alias(key_version: u32) -> AliasKey {
     AliasKey { key_version, rule_version: 1, value: [9; 32] }
@@ -125,13 +127,18 @@ fn a_watcher_reads_the_log_of_its_release_from_where_it_was() {
     house.log(&other, &mut b, 2);
     house.log(&acme, &mut a, 2);
     house.write(Write { forget: true, ..item(&acme, &a) });
-    let read = |after, limit| {
-        let records = house.store.read_log(&acme, after, limit).expect("the log reads");
-        records.iter().map(|record| (record.sequence, record.commit.ordinal)).collect::<Vec<_>>()
+    let read_of = |of, after, limit| {
+        let part = house.store.read_log(&acme, of, after, limit).expect("the log reads");
+        let records = part.records.iter().map(|record| (record.sequence, record.commit.ordinal)).collect::<Vec<_>>();
+        (records, part.read_to)
     };
-    assert_eq!(read(0, 9), [(1, 1), (2, 2), (5, 3), (6, 4)]);
-    assert_eq!(read(2, 1), [(5, 3)]);
-    assert_eq!(read(6, 9), []);
+    let read = |after, limit| read_of(None, after, limit);
+    assert_eq!(read(0, 9), (vec![(1, 1), (2, 2), (5, 3), (6, 4)], Some(7)));
+    assert_eq!(read(2, 1), (vec![(5, 3)], Some(5)));
+    assert_eq!(read(6, 9), (vec![], Some(7)));
+    assert_eq!(read(7, 9), (vec![], None));
+    assert_eq!(read_of(Some(&a.id), 4, 9), (vec![(5, 3), (6, 4)], Some(7)));
+    assert_eq!(read_of(Some(&b.id), 0, 9), (vec![], Some(7)), "it is not of this release");
 }
 
 #[test]
@@ -153,14 +160,14 @@ fn the_log_is_trimmed_behind_records_and_window_and_a_watcher_is_told() {
     assert_eq!(house.store.oldest_unrecorded(Duration::from_secs(3_600)), []);
     let patience = Instant::now() + Duration::from_secs(20);
     let trimmed = loop {
-        match house.store.read_log(&release, 0, 1) {
+        match house.store.read_log(&release, None, 0, 1) {
             Err(StoreError::Trimmed { trimmed }) => break trimmed,
             _ if Instant::now() > patience => panic!("the log is not trimmed"),
             _ => std::thread::sleep(Duration::from_millis(5)),
         }
     };
     assert!(trimmed <= 6, "6 is in no record: {trimmed}");
-    let kept = house.store.read_log(&release, 5, 9).expect("reads").first().map(|record| record.sequence);
+    let kept = house.store.read_log(&release, None, 5, 9).expect("reads").records.first().map(|record| record.sequence);
     assert_eq!(kept, Some(6));
     house.crash();
     let house = House::open_with(fast());
@@ -267,4 +274,66 @@ fn a_writer_that_panics_poisons_the_store_and_lets_nobody_wait_for_ever() {
     assert_eq!(answers, [Some(Told::Written(0, 1)), None, None]);
     writer.shutdown();
     assert!(store.failure().is_some());
+}
+
+/// The files of the log by their names: level, and the sequences they hold.
+fn log_files(house: &House) -> BTreeMap<String, (i32, u64, u64)> {
+    let sequence = |key: Option<Vec<u8>>| layout::read_u64(&key.expect("a key"), 0).expect("a sequence");
+    let files = house.store.inner.db.live_files().expect("RocksDB tells");
+    let of_log = files.into_iter().filter(|file| file.column_family_name == LOG);
+    of_log.map(|file| (file.name, (file.level, sequence(file.start_key), sequence(file.end_key)))).collect()
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < patience, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn files_of_the_log_are_written_once_and_go_as_a_whole_when_nothing_in_them_is_needed() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open_with(StoreOptions {
+        log_window: Duration::from_millis(1),
+        tick: Duration::from_millis(10),
+        ..options(place.path())
+    });
+    let releases = ["acme", "other"].map(|tenant| house.release(tenant));
+    let (mut a, mut b) = (session(1), session(2));
+    let flush =
+        || house.store.inner.db.flush_cf(family(&house.store.inner.db, LOG).expect("is there")).expect("flushed");
+    let mut written = BTreeMap::new();
+    for _ in 0..8 {
+        house.log(&releases[0], &mut a, 3);
+        house.log(&releases[1], &mut b, 3);
+        flush();
+        written.extend(log_files(&house));
+    }
+    until("the files are moved", || log_files(&house).values().filter(|(level, ..)| *level == 1).count() >= 4);
+    let span = |(_, first, last): &(i32, u64, u64)| (*first, *last);
+    for (name, file) in log_files(&house) {
+        assert_eq!(written.get(&name).map(span), Some(span(&file)), "{name} was written a second time");
+    }
+
+    // Nothing may go before it is in a record.
+    house.store.remove_trimmed().expect("nothing is removed");
+    let first =
+        house.store.read_log(&releases[0], None, 0, 1).expect("reads").records.first().map(|record| record.sequence);
+    assert_eq!(first, Some(1));
+    house.record(&releases[0], &a);
+    house.record(&releases[1], &b);
+    let trimmed = || house.store.inner.removable.load(Ordering::SeqCst);
+    until("the log is trimmed", || trimmed() >= 48);
+    until("what is not needed is removed", || {
+        house.store.remove_trimmed().expect("it is removed");
+        log_files(&house).values().all(|(_, _, last)| *last >= trimmed())
+    });
+    house.crash();
+
+    let house = House::open(place.path());
+    assert_eq!(house.recovered.sessions, []);
+    assert_eq!(house.recovered.damaged, []);
+    assert_eq!(house.log(&house.release("acme"), &mut a, 1), 49, "no sequence is used again");
 }

@@ -156,11 +156,12 @@ impl<G: Group> Writer<G> {
             built.batch.delete_range_cf(families.expiry, from, to);
         }
         progress.mark(&self.start.window, now);
-        if let Some((from, to)) = progress.trim(&self.start.window, now) {
+        if let Some(trimmed) = progress.trim(&self.start.window, now) {
             // Told before it happens, so that no reader takes what is left for all there was.
-            self.store.trimmed.store(to, Ordering::SeqCst);
-            for (tenant, release) in self.store.registry.read().numbers() {
-                let (from, to) = (layout::log_key(tenant, release, from), layout::log_key(tenant, release, to));
+            self.store.trimmed.store(trimmed.to, Ordering::SeqCst);
+            if trimmed.is_rest_small && self.start.deleted_to < trimmed.to {
+                let from = std::mem::replace(&mut self.start.deleted_to, trimmed.to);
+                let (from, to) = (layout::log_bound(from), layout::log_bound(trimmed.to));
                 built.batch.delete_range_cf(families.log, from, to);
             }
         }
@@ -175,7 +176,7 @@ impl<T> Built<T> {
     fn put_log(&mut self, log: &ColumnFamily, tenant: u32, release: u32, value: &[u8]) -> u64 {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        self.batch.put_cf(log, layout::log_key(tenant, release, sequence), value);
+        self.batch.put_cf(log, layout::log_key(sequence, tenant, release), value);
         self.log_bytes += 16 + u64::try_from(value.len()).unwrap_or(0);
         sequence
     }

@@ -103,6 +103,8 @@ pub(super) struct WriterStart {
     pub(super) active: HashSet<SessionKey>,
     pub(super) relaxed: bool,
     pub(super) window: Window,
+    /// Where the deletions of this run of the daemon in the log begin.
+    pub(super) deleted_to: u64,
     pub(super) tick: Duration,
 }
 
@@ -276,6 +278,7 @@ impl<G: Group> Writer<G> {
             self.count(built.tickets.len(), built.bytes, now);
         }
         drop(writing);
+        self.store.removable.store(self.start.progress.trimmed, Ordering::Release);
         self.start.next_sequence = built.next_sequence;
         self.start.progress.bytes = built.log_bytes;
         if !built.covered.is_empty() {
