@@ -205,11 +205,13 @@ fn p99(lives: &Lives) -> f64 {
 fn told(lives: &Lives) -> String {
     let millis = |quantile| lives.latency.value_at_quantile(quantile) as f64 / 1e6;
     let mut text = format!(
-        "p50 {:.2} ms, p99 {:.2} ms ({:.2} ms of those that start a call), most {:.1} ms",
+        "p50 {:.2} ms, p99 {:.2} ms ({:.2} ms of those that start a call), most {:.1} ms; others took {:.0} % of the \
+         processors",
         millis(0.5),
         millis(0.99),
         lives.starts.value_at_quantile(0.99) as f64 / 1e6,
-        lives.latency.max() as f64 / 1e6
+        lives.latency.max() as f64 / 1e6,
+        lives.others * 100.0
     );
     if lives.skipped + lives.refused > 0 {
         text = format!("{text} ({} skipped, {} refused)", lives.skipped, lives.refused);

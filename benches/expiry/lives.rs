@@ -11,6 +11,7 @@ use recalld::domain::session::Command;
 use recalld::domain::value::JsonText;
 
 use crate::house::{House, Told, end, set};
+use crate::process;
 
 /// Call events a second.
 pub const RATE: u32 = 5_000;
@@ -27,6 +28,8 @@ pub struct Lives {
     /// Turns at which the event before was not answered yet.
     pub skipped: u64,
     pub refused: u64,
+    /// Share of all processors that others took, the hypervisor among them.
+    pub others: f64,
 }
 
 /// Sends events until `is_over`; those of the first `warm_up` do not count.
@@ -37,11 +40,12 @@ pub fn run(
     is_over: impl Fn() -> bool,
 ) -> anyhow::Result<Lives> {
     let began = Instant::now();
+    let cpu_before = others_cpu()?;
     // Whether the latest event of each lane waits for its answer.
     let waiting: Arc<[AtomicBool]> = std::iter::repeat_with(AtomicBool::default).take(LANES.try_into()?).collect();
     let (told, taken) = std::sync::mpsc::channel::<(u64, u64, bool, bool)>();
     let none = Histogram::new_with_bounds(1_000, 60_000_000_000, 3)?;
-    let mut lives = Lives { latency: none.clone(), starts: none, skipped: 0, refused: 0 };
+    let mut lives = Lives { latency: none.clone(), starts: none, skipped: 0, refused: 0, others: 0.0 };
     let mut calls: Vec<Option<CallId>> = vec![None; LANES.try_into()?];
     let mut step = 0_u32;
     let count = |lives: &mut Lives| {
@@ -105,12 +109,21 @@ pub fn run(
             },
         }
     }
+    let processors = u32::try_from(std::thread::available_parallelism()?.get())?;
+    lives.others = others_cpu()?.saturating_sub(cpu_before).div_duration_f64(began.elapsed() * processors);
     for up in calls.into_iter().flatten() {
         house.event(&up, end(&up)?, Told::boxed(|_| {}));
     }
     house.rest()?;
     count(&mut lives);
     Ok(lives)
+}
+
+/// Time of the processors that was not spent by this process.
+fn others_cpu() -> anyhow::Result<Duration> {
+    let own = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let own = Duration::new(u64::try_from(own.tv_sec)?, u32::try_from(own.tv_nsec)?);
+    Ok(process::cpu_of_all()?.saturating_sub(own))
 }
 
 /// Events of one call.

@@ -53,16 +53,16 @@ impl Drop for Upkeep {
 
 async fn remove_trimmed(directory: Arc<Directory>) {
     loop {
-        tokio::time::sleep(TRIMMED_EVERY).await;
         // The data stays open until it is over.
-        let directory = directory.clone();
-        match spawn_blocking(move || directory.store().remove_trimmed()).await {
+        let kept_open = directory.clone();
+        match spawn_blocking(move || kept_open.store().remove_trimmed()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!("files of the log stay longer than they are needed: {error}"),
             Err(_) => {
                 tracing::error!("removing files of the log failed at a fault in recalld: see the line before this one");
             }
         }
+        tokio::time::sleep(TRIMMED_EVERY).await;
     }
 }
 

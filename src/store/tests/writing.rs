@@ -142,6 +142,35 @@ fn a_watcher_reads_the_log_of_its_release_from_where_it_was() {
 }
 
 #[test]
+fn a_watcher_passes_over_what_others_wrote_a_part_at_a_time() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let house = House::open(place.path());
+    let (acme, other) = (house.release("acme"), house.release("other"));
+    let mut a = session(1);
+    house.log(&acme, &mut a, 1);
+    let db = &house.store.inner.db;
+    let log = family(db, LOG).expect("is there");
+    let mut batch = WriteBatch::default();
+    for sequence in 2..=45_001 {
+        batch.put_cf(log, layout::log_key(sequence, other.tenant(), other.number()), "is not opened");
+    }
+    let commit = acme.seal_commit(&a.id, &set(&a));
+    batch.put_cf(log, layout::log_key(45_002, acme.tenant(), acme.number()), &commit.value);
+    sync_write(db, batch).expect("is written");
+    let (mut after, mut found, mut reads) = (1, Vec::new(), 0);
+    loop {
+        let part = house.store.read_log(&acme, None, after, 500).expect("the log reads");
+        found.extend(part.records.iter().map(|record| record.sequence));
+        reads += 1;
+        let Some(read_to) = part.read_to else { break };
+        assert!(read_to > after, "it goes on");
+        after = read_to;
+    }
+    assert_eq!((found, after), (vec![45_002], 45_002));
+    assert!(reads > 2, "no read takes long");
+}
+
+#[test]
 fn the_log_is_trimmed_behind_records_and_window_and_a_watcher_is_told() {
     let place = tempfile::tempdir().expect("a temporary directory");
     let fast = || StoreOptions {
