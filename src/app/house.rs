@@ -10,10 +10,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use super::api_key::{Access, KeyHash, unauthorized};
+use super::closing::Drain;
 use super::context::{self, Seen};
-use super::lookup::Lookups;
-use super::server::Drain;
-use super::watch::CursorKeys;
+use super::lookups::Lookups;
+use super::watch::cursor::CursorKeys;
 use crate::actors::{CallView, Directory, SessionView};
 use crate::config::Config;
 use crate::domain::ids::{CallId, ReleaseId, SessionId};

@@ -3,9 +3,11 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `server` | routes, limits of connections, drain |
+//! | `server` | routes, limits of connections |
+//! | `closing` | when connections are closed that would not end by themselves |
 //! | `api_key` | who is asking, and what the key may do |
 //! | `house` | what every request needs: settings, sessions and calls as far as the key may see them |
+//! | `lookups` | how often each key has asked for numbers |
 //! | `problem` | refusals as `application/problem+json` |
 //! | `context` | the context as JSON |
 //! | `calls`, `sessions`, `variables`, `assurance`, `lookup` | the requests |
@@ -14,9 +16,11 @@
 mod api_key;
 mod assurance;
 mod calls;
+mod closing;
 mod context;
 mod house;
 mod lookup;
+mod lookups;
 mod problem;
 #[cfg(test)]
 mod samples;
@@ -25,5 +29,6 @@ mod sessions;
 mod variables;
 pub mod watch;
 
-pub use server::{Drain, ServerOptions, server};
+pub use closing::Drain;
+pub use server::{ServerOptions, server};
 pub use watch::CursorKeys;

@@ -14,8 +14,9 @@ use actix_web::{App, HttpServer, web};
 use socket2::SockRef;
 use tokio::sync::Semaphore;
 
+use super::closing::{Drain, TAKE_WITHIN};
 use super::house::{House, MOST_RESUMING};
-use super::lookup::Lookups;
+use super::lookups::Lookups;
 use super::problem::Problem;
 use super::watch::{self, CursorKeys};
 use super::{assurance, calls, lookup, sessions, variables};
@@ -27,9 +28,6 @@ use crate::privacy::audit::Audit;
 const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// How long a connection may be idle between two requests.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// A peer that takes nothing of what it was sent for this long is cut off: nothing else ends a connection whose peer
-/// never reads.
-pub(super) const TAKE_WITHIN: Duration = Duration::from_secs(60);
 /// What waits in the kernel for one peer, so that a slow one does not bind megabytes.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Most connections of one worker.
@@ -51,34 +49,6 @@ pub struct ServerOptions {
     pub workers: usize,
     /// Tells the open sockets that the daemon stops.
     pub drain: Drain,
-}
-
-/// Closes every WebSocket of a server: they would never end by themselves. The daemon begins it before it stops the
-/// server.
-#[derive(Debug, Clone)]
-pub struct Drain(Arc<tokio::sync::watch::Sender<bool>>);
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self(Arc::new(tokio::sync::watch::Sender::new(false)))
-    }
-}
-
-impl Drain {
-    /// Each says goodbye and closes; new ones are refused.
-    pub fn begin(&self) {
-        self.0.send_replace(true);
-    }
-
-    pub(super) fn has_begun(&self) -> bool {
-        *self.0.borrow()
-    }
-
-    /// Waits until it begins.
-    pub(super) async fn begun(&self) {
-        let mut changes = self.0.subscribe();
-        let _sender_is_here = changes.wait_for(|begun| *begun).await;
-    }
 }
 
 /// Serves until the handle of the returned server is told to stop. Signals are the daemon's business.

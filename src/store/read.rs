@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rocksdb::{DBPinnableSlice, ErrorKind, ReadOptions, ReadTier};
+use rocksdb::{DB, DBPinnableSlice, ErrorKind, ReadOptions, ReadTier};
 
 use super::error::StoreError;
 use super::families::{ALIASES, LOG, SESSIONS, family};
@@ -361,6 +361,15 @@ fn incomplete() -> StoreError {
     StoreError::Database("a read that may block was not completed".to_owned())
 }
 
-fn unreadable_log() -> StoreError {
+/// The highest sequence in the log.
+pub(super) fn end_of_log(db: &DB) -> Result<u64, StoreError> {
+    let mut entries = db.raw_iterator_cf(family(db, LOG)?);
+    entries.seek_to_last();
+    let end = entries.key().map(|key| layout::read_log_key(key).ok_or_else(unreadable_log)).transpose()?;
+    entries.status()?;
+    Ok(end.map_or(0, |(sequence, ..)| sequence))
+}
+
+pub(super) fn unreadable_log() -> StoreError {
     StoreError::Incomplete("a log record cannot be read")
 }

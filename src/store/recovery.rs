@@ -90,7 +90,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     // The names `db` and `keys` have to be as durable as what is in them.
     sync_directory(&path)?;
     let progress = Progress::load(&db)?;
-    let end = end_of_log(&db)?;
+    let end = read::end_of_log(&db)?;
     if end < progress.watermark {
         return Err(StoreError::LogEndsEarly { end, watermark: progress.watermark });
     }
@@ -136,17 +136,6 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     };
     Ok((Store { inner: Arc::new(inner) }, recovered))
 }
-
-/// The highest sequence in the log.
-pub(super) fn end_of_log(db: &DB) -> Result<u64, StoreError> {
-    let mut entries = db.raw_iterator_cf(family(db, LOG)?);
-    entries.seek_to_last();
-    let end = entries.key().map(|key| layout::read_log_key(key).ok_or(UNREADABLE_KEY)).transpose()?;
-    entries.status()?;
-    Ok(end.map_or(0, |(sequence, ..)| sequence))
-}
-
-const UNREADABLE_KEY: StoreError = StoreError::Incomplete("a key of the log");
 
 fn active_keys(db: &DB) -> Result<Vec<SessionKey>, StoreError> {
     let mut keys = Vec::new();
@@ -262,7 +251,7 @@ impl<'a> Replay<'a> {
         entries.seek(layout::log_bound(progress.watermark.saturating_add(1)));
         let mut unknown = HashSet::new();
         while let Some((key, value)) = entries.item() {
-            let (sequence, _, number) = layout::read_log_key(key).ok_or(UNREADABLE_KEY)?;
+            let (sequence, _, number) = layout::read_log_key(key).ok_or_else(read::unreadable_log)?;
             match registry.by_number(number) {
                 Some(known @ Known { release: Some(release), .. }) => {
                     self.entry(known, release, sequence, value)?;

@@ -20,7 +20,7 @@ use rocksdb::{ReadOptions, WriteBatch, WriteOptions};
 use super::data_keys::KeyDirectory;
 use super::error::StoreError;
 use super::families::{LOG, SESSIONS, family};
-use super::recovery::end_of_log;
+use super::read::{end_of_log, unreadable_log};
 use super::release::Registry;
 use super::seal::{Purpose, Ring, key_version};
 use super::wrapping::random_key;
@@ -288,8 +288,7 @@ impl Inner {
                 let end = layout::log_bound(last.saturating_add(1));
                 match self.rewrite(job, LOG, Purpose::Commit, from.as_ref(), end.as_ref(), read)? {
                     Some(next) => {
-                        let (sequence, ..) =
-                            layout::read_log_key(&next).ok_or(StoreError::Incomplete("a key of the log"))?;
+                        let (sequence, ..) = layout::read_log_key(&next).ok_or_else(unreadable_log)?;
                         job.stage = Stage::Log(sequence, last);
                     }
                     None => return self.finish(tenant, job, &directory, destroying),

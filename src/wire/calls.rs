@@ -14,8 +14,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::jsonrpc::Member;
-use super::lists::{Entries, Texts};
+use super::lists::{Entries, MAX_NAMES, Texts};
+use super::member::{Member, integer, invalid, read, too_long};
 use super::sync::{self, CallsSync};
 use crate::domain::caller::{CallerNumber, DtmfDigit};
 use crate::domain::duration;
@@ -29,8 +29,6 @@ use crate::domain::value::JsonText;
 pub const MAX_TEXT: usize = 4 * 1024;
 /// Most bytes of a `user_id`.
 pub const MAX_USER_ID: usize = 255;
-/// Most entries of `set` and of `names`.
-pub const MAX_NAMES: usize = 256;
 /// Most entries of `pai`.
 pub const MAX_IDENTITIES: usize = 8;
 
@@ -215,19 +213,6 @@ struct ChangeParams<'a> {
     if_revision: Member<'a>,
 }
 
-pub(super) fn read<'a, T: Deserialize<'a>>(params: Option<&'a RawValue>) -> Result<T, Refusal> {
-    let text = params.map(RawValue::get).filter(|text| text.starts_with('{'));
-    let text = text.ok_or_else(|| invalid("params is an object"))?;
-    serde_json::from_str(text).map_err(|error| {
-        // Members of any type are taken at first, so a data error is a member that is there twice.
-        invalid(if error.is_data() {
-            "params holds each member once"
-        } else {
-            "params holds a number or a string that cannot be read"
-        })
-    })
-}
-
 fn call_start(params: Option<&RawValue>) -> Result<CallStart<'_>, Refusal> {
     let params: StartParams<'_> = read(params)?;
     Ok(CallStart {
@@ -293,14 +278,6 @@ fn change(
         condition: revision.map(Condition::Revision),
         authority: Authority::OfCall,
     })
-}
-
-pub(super) fn invalid(detail: &'static str) -> Refusal {
-    Refusal::new(Reason::InvalidParams, detail)
-}
-
-pub(super) fn too_long(detail: &'static str) -> Refusal {
-    Refusal::new(Reason::LimitExceeded, detail)
 }
 
 fn call_id(member: &Member<'_>) -> Result<CallId, Refusal> {
@@ -405,14 +382,6 @@ fn status(member: &Member<'_>) -> Result<Option<u16>, Refusal> {
         Some(code @ 100..=699) => Ok(Some(code)),
         Some(_) => Err(invalid(detail)),
         None => Ok(None),
-    }
-}
-
-pub(super) fn integer<T: TryFrom<i64>>(member: &Member<'_>, detail: &'static str) -> Result<Option<T>, Refusal> {
-    match member {
-        Member::Absent => Ok(None),
-        Member::Integer(value) => T::try_from(*value).map(Some).map_err(|_| invalid(detail)),
-        _ => Err(invalid(detail)),
     }
 }
 

@@ -1,14 +1,12 @@
 //! The JSON-RPC 2.0 envelope (PRODUCT.md 5.1): one pass over the frame, nothing copied but the id.
 
-use std::borrow::Cow;
-use std::fmt;
-
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
 use super::calls::{self, Method};
 use super::json;
+use super::member::Member;
 use crate::domain::refusal::{Reason, Refusal};
 
 /// Most bytes of an id that is a string.
@@ -149,78 +147,6 @@ impl<'de> Deserialize<'de> for Id {
             Member::Text(id) if id.len() <= MAX_ID => Id::Known(RequestId::Text(id.into())),
             Member::Text(_) | Member::Number(_) | Member::Other => Id::Wrong,
         })
-    }
-}
-
-/// A member of an object as it came. The type is checked afterwards, so that the refusal can name
-/// the member and never tells the value.
-#[derive(Default)]
-pub(super) enum Member<'a> {
-    /// Missing or null.
-    #[default]
-    Absent,
-    /// A string, borrowed where it holds no escapes.
-    Text(Cow<'a, str>),
-    /// A number that is an integer within i64.
-    Integer(i64),
-    /// Any other number.
-    Number(f64),
-    /// True, false, an array or an object.
-    Other,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Member<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(MemberVisitor)
-    }
-}
-
-struct MemberVisitor;
-
-impl<'de> Visitor<'de> for MemberVisitor {
-    type Value = Member<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Self::Value, E> {
-        Ok(Member::Absent)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-        Ok(Member::Other)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Self::Value, E> {
-        Ok(Member::Integer(value))
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "an integer beyond i64 is refused wherever one is wanted")]
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(i64::try_from(value).map_or(Member::Number(value as f64), Member::Integer))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Member::Number(value))
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Member::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Member::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        while elements.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
-        while members.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Member::Other)
     }
 }
 

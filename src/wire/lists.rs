@@ -7,8 +7,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::calls::MAX_NAMES;
-use super::jsonrpc::Member;
+use super::member::Member;
+
+/// Most entries of `set` and of `names`.
+pub(super) const MAX_NAMES: usize = 256;
 
 /// A string or an array of strings.
 #[derive(Default)]

@@ -20,5 +20,6 @@ pub mod framing;
 pub mod json;
 pub mod jsonrpc;
 mod lists;
+mod member;
 pub mod sync;
 pub mod watch;

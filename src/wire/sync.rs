@@ -3,8 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::calls::{integer, invalid, read, too_long};
-use super::jsonrpc::Member;
+use super::member::{Member, integer, invalid, read, too_long};
 use crate::domain::ids::CallId;
 use crate::domain::refusal::Refusal;
 

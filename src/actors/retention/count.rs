@@ -8,11 +8,21 @@ use std::time::Instant;
 use actix_rt::task::spawn_blocking;
 
 use super::super::directory::Directory;
-use super::keeper::ReleaseChange;
 use super::{MOST_ENDED_AT_ONCE, PART, READ_RATE, rest_of};
 use crate::domain::ids::ReleaseId;
-use crate::domain::session::Rules;
+use crate::domain::session::{Retention, Rules};
 use crate::store::{ScanCursor, Scanned, StoreError};
+
+/// What a release has and what the file says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseChange {
+    /// Which release.
+    pub release: ReleaseId,
+    /// What is in force.
+    pub in_force: Retention,
+    /// What the file says.
+    pub wanted: Retention,
+}
 
 /// Rules of a release as they are in force and as they would be.
 type Both = HashMap<ReleaseId, (Arc<Rules>, Rules)>;

@@ -12,6 +12,8 @@ use parking_lot::Mutex;
 
 use super::super::directory::Directory;
 use super::super::settings::Settings;
+use super::count::ReleaseChange;
+use super::sweep::SweepStatus;
 use super::{MOST_ENDED_AT_ONCE, SWEEP_RATE, count, sweep};
 use crate::actors::CallerKeys;
 use crate::config::Config;
@@ -43,17 +45,6 @@ struct Change {
     ends: u64,
 }
 
-/// What a release has and what the file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReleaseChange {
-    /// Which release.
-    pub release: ReleaseId,
-    /// What is in force.
-    pub in_force: Retention,
-    /// What the file says.
-    pub wanted: Retention,
-}
-
 /// A change that is not in force yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChangeStatus {
@@ -65,17 +56,6 @@ pub struct ChangeStatus {
     pub records: u64,
     /// Sessions of which it would end something at once. Not counted further than is needed to hold it.
     pub ends: u64,
-}
-
-/// A sweep over the records that follows a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct SweepStatus {
-    /// Session records read.
-    pub records: u64,
-    /// Sessions that were told that something of them ends.
-    pub told: u64,
-    /// Earlier entries written into the expiry index.
-    pub entries: u64,
 }
 
 /// How it stands with retention.

@@ -15,10 +15,11 @@ mod sweep;
 
 use std::time::{Duration, Instant};
 
+pub use count::ReleaseChange;
 pub(super) use keeper::Keeper;
-pub use keeper::{ChangeStatus, ReleaseChange, RetentionStatus, SweepStatus};
+pub use keeper::{ChangeStatus, RetentionStatus};
 pub use review::Review;
-pub use sweep::RunProgress;
+pub use sweep::{RunProgress, SweepStatus};
 
 /// A change that would end more sessions than this at once is held (PRODUCT.md 4.1).
 pub const MOST_ENDED_AT_ONCE: u64 = 1_000;

@@ -10,7 +10,6 @@ use actix_rt::task::spawn_blocking;
 use super::super::directory::Directory;
 use super::super::probe::barrier;
 use super::super::timer_wheel::NEAR;
-use super::keeper::SweepStatus;
 use super::{PART, READ_RATE, SWEEP_RATE, TOLD_TOGETHER, rest_of};
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::session::{Rules, Session};
@@ -31,6 +30,17 @@ pub struct RunProgress {
     pub ended: u64,
     /// Records that could not be opened.
     pub damaged: u64,
+}
+
+/// A sweep over the records that follows a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepStatus {
+    /// Session records read.
+    pub records: u64,
+    /// Sessions that were told that something of them ends.
+    pub told: u64,
+    /// Earlier entries written into the expiry index.
+    pub entries: u64,
 }
 
 /// What one part of the records asks for.

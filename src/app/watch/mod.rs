@@ -14,7 +14,7 @@
 //! A slow client never slows the daemon: its task waits for room in its own connection, meanwhile the bounded queues of
 //! its subscriptions collapse to the latest change of each variable, and then it gets `lagged` and fresh snapshots.
 
-mod cursor;
+pub(super) mod cursor;
 mod line;
 mod messages;
 mod resume;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::request::line;
+use super::lines::line;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::time::Timestamp;
 use crate::privacy::audit::{Audit, Head, shown, verified};

@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::request::{Part, key_of, line};
+use super::lines::line;
+use super::request::{Part, key_of};
 use crate::actors::{CallView, Directory, Scope};
 use crate::domain::refusal::Refusal;
 use crate::domain::session::Call;

@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use tokio_util::codec::{FramedRead, LinesCodec};
 
 use super::keys::Task;
-use super::request::{Request, Wanted, refused};
+use super::lines::refused;
+use super::request::{Request, Wanted};
 use super::socket::{AdminSocket, SocketFile};
 use super::watch::Watch;
 use super::{audit, calls, retention, session_id, sessions, status};

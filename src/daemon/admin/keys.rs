@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::request::{Request, line};
+use super::lines::line;
+use super::request::Request;
 use crate::daemon::keys::{self, TenantKeys};
 use crate::daemon::lifecycle::Running;
 use crate::domain::ids::TenantId;

@@ -6,6 +6,7 @@
 //! | `socket` | the file of the socket, who may use it |
 //! | `connection` | lines in, lines out, with bounds |
 //! | `request` | what can be asked |
+//! | `lines` | how an answer is written |
 //! | `status` | how the daemon is |
 //! | `calls`, `sessions` | what is going on, in parts |
 //! | `keys` | rotate, status and retire of keys |
@@ -18,6 +19,7 @@ mod audit;
 mod calls;
 mod connection;
 mod keys;
+mod lines;
 mod request;
 mod retention;
 mod session_id;

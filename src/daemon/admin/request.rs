@@ -1,6 +1,6 @@
-//! What can be asked, and how an answer is written.
+//! What can be asked.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{audit, session_id};
 use crate::domain::ids::{InstanceId, ReleaseId, TenantId};
@@ -136,21 +136,10 @@ pub(super) fn key_of(release: &ReleaseId, id: &impl std::fmt::Display) -> String
     format!("{}/{id}", release.tenant)
 }
 
-/// An answer as a line.
-pub(super) fn line(answer: &impl Serialize) -> Result<String, Refusal> {
-    let failed = |_| Refusal::new(Reason::Internal, "the answer cannot be written");
-    serde_json::to_string(answer).map(|text| text + "\n").map_err(failed)
-}
-
-/// A refusal as a line.
-pub(super) fn refused(refusal: &Refusal) -> String {
-    let error = serde_json::json!({ "error": { "reason": refusal.reason.as_str(), "detail": refusal.detail } });
-    format!("{error}\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::admin::lines::refused;
 
     #[test]
     fn a_list_comes_in_parts_without_gap_or_repetition() {

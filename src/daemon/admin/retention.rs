@@ -10,7 +10,8 @@ use actix_rt::task::spawn_blocking;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::request::{Doubted, Reviewed, line, refused};
+use super::lines::{line, refused};
+use super::request::{Doubted, Reviewed};
 use crate::actors::{Directory, ReleaseChange, Review, WallClock};
 use crate::config::Config;
 use crate::daemon::lifecycle::Running;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::request::line;
+use super::lines::line;
 use crate::daemon::lifecycle::Running;
 use crate::domain::caller::{CallerNumber, Region};
 use crate::domain::ids::{ReleaseId, SwitchName};

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::calls::CallFigures;
-use super::request::{Part, key_of, line};
+use super::lines::line;
+use super::request::{Part, key_of};
 use crate::actors::{Directory, Scope, SessionView};
 use crate::domain::ids::SessionId;
 use crate::domain::refusal::{Reason, Refusal};

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::request::line;
+use super::lines::line;
 use super::retention::{Clock, Retention, Timers};
 use crate::config::Durability;
 use crate::daemon::lifecycle::{Phase, Running};

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::Notify;
 
-use super::request::{Wanted, line};
+use super::lines::line;
+use super::request::Wanted;
 use crate::actors::{Delivery, Event, Filter, Publisher, Subscription};
 use crate::domain::ids::{CallId, InstanceId, ReleaseId};
 use crate::domain::refusal::{Reason, Refusal};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sources::CallerSource;
+use super::evidence::CallerSource;
 
 /// How far a caller ID can be trusted, in rising order (PRODUCT.md 3.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

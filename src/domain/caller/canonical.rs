@@ -4,7 +4,9 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::normalise::RULE_VERSION;
+/// The version of the rules of `normalise`, the number parser's data included. It is stored with each alias: other
+/// rules give some callers another canonical form, so they need another version and a way from the old.
+pub const RULE_VERSION: u16 = 1;
 
 /// What kind of caller ID it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

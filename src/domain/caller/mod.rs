@@ -3,6 +3,7 @@
 //! | module | what is decided there |
 //! |---|---|
 //! | [`uri`] | what user and host a header or a URI names |
+//! | `evidence` | what a switch reports of a caller, and what is configured of the switch |
 //! | `normalise` | which canonical form a user part has |
 //! | `rules` | which version of the rules is in force, and what older ones make of a caller |
 //! | `sources` | which header counts, and what of it is used and shown |
@@ -13,6 +14,7 @@
 mod assurance;
 mod canonical;
 mod details;
+mod evidence;
 mod mask;
 mod normalise;
 mod region;
@@ -24,11 +26,12 @@ pub mod uri;
 pub mod withheld;
 
 pub use assurance::Assurance;
-pub use canonical::{CallerClass, CanonicalCallerId};
+pub use canonical::{CallerClass, CanonicalCallerId, RULE_VERSION};
 pub use details::{CallerDetails, CallerNumber, DtmfDigit, Presentation};
+pub use evidence::{CallerSource, Evidence, Trunk};
 pub use mask::mask;
-pub use normalise::{RULE_VERSION, canonical_form};
+pub use normalise::canonical_form;
 pub(super) use normalise::{is_number_text, valid_number};
 pub use region::{InvalidRegion, Region};
 pub use rules::{RULES, RuleSet, RuleSets};
-pub use sources::{Caller, CallerSource, Evidence, Trunk, identify, identify_by};
+pub use sources::{Caller, identify, identify_by};

@@ -5,13 +5,9 @@ use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};
 use zeroize::Zeroizing;
 
 use super::canonical::CanonicalCallerId;
+use super::evidence::Trunk;
 use super::region::Region;
-use super::sources::Trunk;
 use super::uri::Address;
-
-/// The version of these rules, the number parser's data included. It is stored with each alias: other
-/// rules give some callers another canonical form, so they need another version and a way from the old.
-pub const RULE_VERSION: u16 = 1;
 
 /// Longest text that is tried as a number: 17 digits, however they are grouped.
 const MAX_NUMBER_TEXT: usize = 64;

@@ -7,9 +7,9 @@
 //! is a new version of the rules: it needs the former crate under another name beside the new one
 //! (`[dependencies.numbers_1] package = "rlibphonenumber"`), as long as the set of rules that uses it is kept.
 
-use super::canonical::CanonicalCallerId;
-use super::normalise::{RULE_VERSION, canonical_form};
-use super::sources::Trunk;
+use super::canonical::{CanonicalCallerId, RULE_VERSION};
+use super::evidence::Trunk;
+use super::normalise::canonical_form;
 use super::uri::Address;
 
 /// One version of the rules.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::calls::may_be_reopened;
-use super::commit::{Commit, Effect, EndCause};
-use super::state::{Call, CallState, Session, Variable};
+use super::commit::{Commit, Effect};
+use super::state::{Call, CallState, EndCause, Session, Variable};
 use crate::domain::caller::CallerDetails;
 use crate::domain::ids::{CallId, VariableName};
 use crate::domain::time::Timestamp;

@@ -1,21 +1,16 @@
 //! The events of a call (PRODUCT.md 4.3): start, ringing, answer, keys, end, and who may vouch for it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::command::Start;
-use super::commit::{ChangeCause, Effect, EndCause};
-use super::decide::{Moment, deleted};
+use super::commit::{ChangeCause, Effect};
+use super::moment::{Moment, deleted};
 use super::rules::Reset;
-use super::state::{Call, CallState, Leg, Lifetime, Session};
+use super::state::{Call, CallState, EndCause, Leg, Lifetime, REOPEN_WITHIN, Session};
 use crate::domain::caller::Assurance;
 use crate::domain::ids::CallId;
 use crate::domain::refusal::{Reason, Refusal};
 use crate::domain::time::Timestamp;
-
-/// How long after its end a call ID that starts again is the same call: an INVITE repeated with
-/// credentials has the Call-ID of the first. 32 s is SIP's own timer of a transaction (RFC 3261, 64*T1).
-pub(super) const REOPEN_WITHIN: Duration = Duration::from_secs(32);
 
 /// Whether an ended call could still be reopened.
 pub(super) fn may_be_reopened(call: &Call, now: Timestamp) -> bool {

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::commit::EndCause;
-use super::state::{Direction, Leg, Lifetime};
+use super::state::{Direction, EndCause, Leg, Lifetime};
 use crate::domain::caller::{Assurance, CallerDetails, CallerSource, DtmfDigit, Presentation};
 use crate::domain::ids::{CallId, VariableName};
 use crate::domain::time::Timestamp;

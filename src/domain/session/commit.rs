@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Direction, Leg, Lifetime};
+use super::state::{Direction, EndCause, Leg, Lifetime};
 use crate::domain::caller::{Assurance, CallerSource, Presentation};
 use crate::domain::ids::{CallId, VariableName};
 use crate::domain::time::Timestamp;
@@ -116,29 +116,6 @@ pub enum Effect {
         /// Why.
         cause: ChangeCause,
     },
-}
-
-/// Why a call ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum EndCause {
-    /// What the switch said: 1 to 64 bytes of `A-Z a-z 0-9 _ . -`; `ended` where it said nothing.
-    Switch(Box<str>),
-    /// No end came within `max_call_age`.
-    Reaped,
-    /// The switch no longer has it (`calls.sync`).
-    Lost,
-}
-
-impl EndCause {
-    /// The word on the wire.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            EndCause::Switch(word) => word,
-            EndCause::Reaped => "reaped",
-            EndCause::Lost => "lost",
-        }
-    }
 }
 
 /// Why a variable changed (PRODUCT.md 6.1).

@@ -1,15 +1,12 @@
 //! From a command to a commit, without changing anything: the one place where it is decided what happens.
 
-use std::sync::Arc;
-
 use super::calls;
 use super::command::Command;
-use super::commit::{ChangeCause, Commit, Effect, EndCause};
-use super::expiry::IdleEnds;
+use super::commit::{Commit, Effect};
+use super::moment::Moment;
 use super::rules::Rules;
-use super::state::{Session, Variable};
+use super::state::{EndCause, Session};
 use super::variables;
-use crate::domain::ids::{CallId, VariableName};
 use crate::domain::refusal::Refusal;
 use crate::domain::time::Timestamp;
 
@@ -24,7 +21,7 @@ use crate::domain::time::Timestamp;
 /// `user_lifetime_unavailable`, `assurance_too_low` and `limit_exceeded`, in that order of precedence
 /// where several apply to a change of variables.
 pub fn decide(session: &Session, command: &Command, rules: &Rules, now: Timestamp) -> Result<Option<Commit>, Refusal> {
-    let moment = Moment { session, rules, now, ends: IdleEnds::of(session, rules) };
+    let moment = Moment::of(session, rules, now);
     let (effects, activity) = match command {
         Command::Start(start) => (calls::start(&moment, start)?, true),
         Command::Ringing { call, code } => (calls::ringing(&moment, call, *code)?, true),
@@ -48,57 +45,4 @@ pub fn decide(session: &Session, command: &Command, rules: &Rules, now: Timestam
     }
     with_expired.extend(effects);
     Ok(moment.commit(with_expired, activity))
-}
-
-/// A session at the time of a decision.
-pub(super) struct Moment<'a> {
-    pub(super) session: &'a Session,
-    pub(super) rules: &'a Rules,
-    pub(super) now: Timestamp,
-    ends: IdleEnds,
-}
-
-impl Moment<'_> {
-    pub(super) fn is_live(&self, variable: &Variable) -> bool {
-        self.ends.is_live(variable, self.now)
-    }
-
-    /// The unexpired variable of this name in a sorted list.
-    pub(super) fn find<'v>(&self, variables: &'v [Arc<Variable>], name: &VariableName) -> Option<&'v Variable> {
-        let at = variables.binary_search_by(|variable| variable.name.cmp(name)).ok()?;
-        variables.get(at).map(Arc::as_ref).filter(|variable| self.is_live(variable))
-    }
-
-    /// The deletions of what has expired: the session's, then each call's.
-    fn expired(&self) -> impl Iterator<Item = Effect> {
-        let of_session = self.session.variables.iter().map(|variable| (None, variable));
-        let of_calls = self
-            .session
-            .calls
-            .iter()
-            .flat_map(|call| call.variables.iter().map(move |variable| (Some(call), variable)));
-        of_session
-            .chain(of_calls)
-            .filter(|(_, variable)| !self.is_live(variable))
-            .map(|(call, variable)| deleted(call.map(|call| &call.id), variable, ChangeCause::Expired))
-    }
-
-    fn commit(&self, effects: Vec<Effect>, activity: bool) -> Option<Commit> {
-        if effects.is_empty() {
-            return None;
-        }
-        let changes_variables =
-            effects.iter().any(|effect| matches!(effect, Effect::VariableSet { .. } | Effect::VariableDeleted { .. }));
-        Some(Commit {
-            ordinal: self.session.ordinal + 1,
-            revision: self.session.revision + u64::from(changes_variables),
-            at: self.now,
-            activity,
-            effects,
-        })
-    }
-}
-
-pub(super) fn deleted(call: Option<&CallId>, variable: &Variable, cause: ChangeCause) -> Effect {
-    Effect::VariableDeleted { call: call.cloned(), name: variable.name.clone(), cause }
 }

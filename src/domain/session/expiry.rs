@@ -3,9 +3,8 @@
 
 use std::time::Duration;
 
-use super::calls::REOPEN_WITHIN;
 use super::rules::{AnonymousSessions, Rules};
-use super::state::{Lifetime, Session, Variable};
+use super::state::{Lifetime, REOPEN_WITHIN, Session, Variable};
 use crate::domain::ids::CallId;
 use crate::domain::time::Timestamp;
 

@@ -2,14 +2,18 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::commit::EndCause;
 use crate::domain::caller::{Assurance, CallerDetails, CallerSource, Presentation};
 use crate::domain::ids::{CallId, InstanceId, SessionId, SwitchName, VariableName};
 use crate::domain::time::Timestamp;
 use crate::domain::value::JsonText;
+
+/// How long after its end a call ID that starts again is the same call: an INVITE repeated with
+/// credentials has the Call-ID of the first. 32 s is SIP's own timer of a transaction (RFC 3261, 64*T1).
+pub(super) const REOPEN_WITHIN: Duration = Duration::from_secs(32);
 
 /// One caller at one release, or one withheld call. Cheap to clone: what is large is shared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -207,5 +211,28 @@ impl Session {
     #[must_use]
     pub fn call(&self, id: &CallId) -> Option<&Arc<Call>> {
         self.calls.iter().find(|call| call.id == *id)
+    }
+}
+
+/// Why a call ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EndCause {
+    /// What the switch said: 1 to 64 bytes of `A-Z a-z 0-9 _ . -`; `ended` where it said nothing.
+    Switch(Box<str>),
+    /// No end came within `max_call_age`.
+    Reaped,
+    /// The switch no longer has it (`calls.sync`).
+    Lost,
+}
+
+impl EndCause {
+    /// The word on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            EndCause::Switch(word) => word,
+            EndCause::Reaped => "reaped",
+            EndCause::Lost => "lost",
+        }
     }
 }

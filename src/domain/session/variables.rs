@@ -4,7 +4,7 @@
 use super::calls::active;
 use super::command::{Authority, Change, Condition};
 use super::commit::{ChangeCause, Effect};
-use super::decide::{Moment, deleted};
+use super::moment::{Moment, deleted};
 use super::rules::Rules;
 use super::state::{Call, Lifetime, Variable};
 use crate::domain::caller::Assurance;
