@@ -156,6 +156,8 @@ struct Inner {
     trimmed: AtomicU64,
     /// The same, durably: files of the log before it may go.
     removable: AtomicU64,
+    /// Files of the log were removed up to here in this run of the daemon.
+    removed: AtomicU64,
     /// Times to be noted with the progress of the log.
     times: Times,
     /// What the one writer starts with.

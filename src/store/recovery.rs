@@ -127,6 +127,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
         unrecorded: Mutex::new(unrecorded),
         trimmed: AtomicU64::new(progress.trimmed),
         removable: AtomicU64::new(progress.trimmed),
+        removed: AtomicU64::new(0),
         times: Times::of(&progress),
         start: Mutex::new(Some(start)),
         failure: OnceLock::new(),

@@ -46,7 +46,12 @@ impl Store {
         if let Some(failure) = self.failure() {
             return Err(failure);
         }
-        let to = layout::log_bound(self.inner.removable.load(Ordering::Acquire));
+        let removable = self.inner.removable.load(Ordering::Acquire);
+        // To look takes the longer the more files there are, and calls may wait for it.
+        if self.inner.removed.swap(removable, Ordering::Relaxed) >= removable {
+            return Ok(());
+        }
+        let to = layout::log_bound(removable);
         let is_unneeded = |file: &LiveFile| {
             file.column_family_name == LOG
                 && file.level > 0
