@@ -37,5 +37,6 @@ check:
 	@# domain, wire and config stand without the daemon.
 	$(CARGO) clippy --release --locked --no-default-features --lib -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --locked --no-deps
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny --offline check licenses bans sources; \
+	@if $(CARGO) deny --version >/dev/null 2>&1; then \
+	$(CARGO) fetch --locked && $(CARGO) deny --offline check licenses bans sources; \
 	else echo "cargo deny is not installed: licences, bans and sources are not checked"; fi
