@@ -37,7 +37,7 @@ pub enum StoreError {
         /// The newest format this program can read.
         known: u32,
     },
-    /// The data was written by an earlier program, before its first release.
+    /// The data was written by an earlier program, in a format that is not read any more.
     #[error(
         "the data directory has format {found} and this program knows {known}: start the program that wrote it, or give \
          data.path another directory"

@@ -237,10 +237,10 @@ impl<'a> Replay<'a> {
     /// Applies the log behind the watermark.
     fn log(&mut self, progress: &Progress) -> Result<(), StoreError> {
         let registry = self.registry;
-        for (_, number) in registry.numbers() {
-            if let Some(known) = registry.by_number(number)
-                && known.release.is_none()
-            {
+        let mut numbers: Vec<_> = registry.numbers().collect();
+        numbers.sort_unstable();
+        for known in numbers.into_iter().filter_map(|(_, number)| registry.by_number(number)) {
+            if known.release.is_none() {
                 let tenant = Some(known.id.tenant.clone());
                 self.damaged.push(Damage { tenant, session: None, what: NO_KEY });
             }
