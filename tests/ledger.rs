@@ -65,8 +65,8 @@ fn after_kill_9_everything_acknowledged_is_there_until_its_end_and_no_revision_w
     println!("{cycles} cycles with RECALLD_CRASH_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);
 
-    // Many times less than is written, many times more than a watcher has not seen yet.
-    let mut daemon = Daemon::with(Config::default().data("log_bytes = \"16MiB\""));
+    // Far less than is written, so that the log is trimmed; more than a cycle writes, which a watcher may not have seen.
+    let mut daemon = Daemon::with(Config::default().data("log_bytes = \"4MiB\""));
     let pace = Arc::new(Pace::default());
     let stream = Stream::start(&daemon, pace.clone());
     let mut workers: Vec<Worker> = (0..WORKERS).map(|number| Worker::new(&daemon, number, rng.random())).collect();

@@ -46,6 +46,11 @@ pub(super) fn log_bound(sequence: u64) -> Key {
     Key::new().with(&sequence.to_be_bytes())
 }
 
+/// What a log record adds to the length of the log: key and value.
+pub(super) fn log_bytes(value: &[u8]) -> u64 {
+    16 + u64::try_from(value.len()).unwrap_or(0)
+}
+
 /// Sequence, tenant and release of a `log` key.
 pub(super) fn read_log_key(key: &[u8]) -> Option<(u64, u32, u32)> {
     (key.len() == 16).then_some(())?;

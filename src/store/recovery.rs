@@ -89,7 +89,7 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     let registry = Registry::load(&db, KeyDirectory::open(path.join("keys"), &root.wrapping_key)?, nonces)?;
     // The names `db` and `keys` have to be as durable as what is in them.
     sync_directory(&path)?;
-    let progress = Progress::load(&db)?;
+    let mut progress = Progress::load(&db)?;
     let end = read::end_of_log(&db)?;
     if end < progress.watermark {
         return Err(StoreError::LogEndsEarly { end, watermark: progress.watermark });
@@ -98,6 +98,8 @@ pub(super) fn open(options: StoreOptions) -> Result<(Store, Recovered), StoreErr
     let mut replay = Replay::new(&db, &registry)?;
     replay.load_active()?;
     replay.log(&progress)?;
+    // What was written after the last note counts against `log_bytes`, too.
+    progress.bytes += replay.unnoted_bytes;
     let (mut recovered, unrecorded) = replay.finish(last)?;
     let of_progress = (progress.clock > 0).then(|| Timestamp::from_unix_millis(progress.clock));
     recovered.clock = of_progress.max(expiry::noted_clock(&db)?);
@@ -175,6 +177,8 @@ struct Replay<'a> {
     damaged: Vec<Damage>,
     unrecorded: Unrecorded,
     replayed: u64,
+    /// Bytes of the log behind the last note of its progress.
+    unnoted_bytes: u64,
     last_told: Instant,
 }
 
@@ -189,6 +193,7 @@ impl<'a> Replay<'a> {
             damaged: Vec::new(),
             unrecorded: Unrecorded::default(),
             replayed: 0,
+            unnoted_bytes: 0,
             last_told: Instant::now(),
         })
     }
@@ -253,6 +258,9 @@ impl<'a> Replay<'a> {
         let mut unknown = HashSet::new();
         while let Some((key, value)) = entries.item() {
             let (sequence, _, number) = layout::read_log_key(key).ok_or_else(read::unreadable_log)?;
+            if sequence > progress.high_water {
+                self.unnoted_bytes += layout::log_bytes(value);
+            }
             match registry.by_number(number) {
                 Some(known @ Known { release: Some(release), .. }) => {
                     self.entry(known, release, sequence, value)?;

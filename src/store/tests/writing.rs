@@ -305,6 +305,30 @@ fn a_writer_that_panics_poisons_the_store_and_lets_nobody_wait_for_ever() {
     assert!(store.failure().is_some());
 }
 
+#[test]
+fn what_was_written_right_before_a_crash_counts_against_the_bytes_of_the_log() {
+    let place = tempfile::tempdir().expect("a temporary directory");
+    let with_tick = |tick| StoreOptions { log_bytes: 2_000, tick, ..options(place.path()) };
+    let often = Duration::from_millis(10);
+    let house = House::open_with(with_tick(often));
+    let release = house.release("acme");
+    let mut a = session(1);
+    house.log(&release, &mut a, 2);
+    house.record(&release, &a);
+    std::thread::sleep(often * 10);
+    house.log(&release, &mut a, 1);
+    house.crash();
+    // Never noted.
+    let house = House::open_with(with_tick(Duration::from_secs(3_600)));
+    house.log(&house.release("acme"), &mut a, 50);
+    house.crash();
+    let house = House::open_with(with_tick(often));
+    let release = house.release("acme");
+    house.record(&release, &a);
+    let is_trimmed = || matches!(house.store.read_log(&release, None, 0, 1), Err(StoreError::Trimmed { .. }));
+    until("the log is trimmed", is_trimmed);
+}
+
 /// The files of the log by their names: level, and the sequences they hold.
 fn log_files(house: &House) -> BTreeMap<String, (i32, u64, u64)> {
     let sequence = |key: Option<Vec<u8>>| layout::read_u64(&key.expect("a key"), 0).expect("a sequence");

@@ -177,7 +177,7 @@ impl<T> Built<T> {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.batch.put_cf(log, layout::log_key(sequence, tenant, release), value);
-        self.log_bytes += 16 + u64::try_from(value.len()).unwrap_or(0);
+        self.log_bytes += layout::log_bytes(value);
         sequence
     }
 }
